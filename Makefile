@@ -1,0 +1,24 @@
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+
+.PHONY: run test check lint bench clean venv
+
+venv: $(VENV)/.ready
+
+$(VENV)/.ready: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat -e '.[dev]'
+	touch $@
+
+test: venv lint
+	$(BIN)/trial tests
+
+lint: venv
+	$(BIN)/ruff check timecoin tests benchmarks twisted setup.py
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info _trial_temp*

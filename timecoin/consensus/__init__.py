@@ -1,0 +1,1 @@
+"""Pure protocol machines: bundles, finality, one Tendermint height, the participant that joins them."""

@@ -1,0 +1,1 @@
+"""The ledger state machine: parameters, genesis, validation, coins, registry, sets, rewards, blocks."""

@@ -1,0 +1,1 @@
+"""Unarchived transactions: conflicts, ancestors, limits, eviction."""

@@ -1,0 +1,1 @@
+"""The service hierarchy, wired in one readable place."""

@@ -1,0 +1,1 @@
+"""Framing, messages, handshake, peers, rate limits, address book, dialling."""

@@ -1,0 +1,1 @@
+"""Pure values: keys and signatures, hashes, scripts, transactions, blocks, addresses, amounts."""

@@ -1,0 +1,1 @@
+"""JSON-RPC over HTTP: server, authentication, method tables, client."""
