@@ -1,0 +1,50 @@
+"""What every signed consensus message shares: the prefix of its body, its digest, its signer (protocol.md 4)."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from timecoin.ledger.powerset import PowerSet
+from timecoin.primitives.hashes import tagged_hash
+from timecoin.primitives.signing import SignatureCheck
+
+SIGNATURE_SIZE = 64
+PREFIX = Struct("<32sI32sH")
+"""chain_id 32 ‖ epoch u32 ‖ set hash 32 ‖ signer index u16: 70 bytes."""
+
+
+class StatementError(ValueError):
+    """A signed message that can count nowhere."""
+
+
+class WrongSet(StatementError):
+    """The message names a set hash other than that of the members it was checked against."""
+
+
+class NotAMember(StatementError):
+    """The signer index lies outside of the set."""
+
+
+def body_prefix(chain_id: bytes, epoch: int, set_hash: bytes, signer: int) -> bytes:
+    """Return the 70 bytes with which each signed body begins (``struct.error`` if a number does not fit)."""
+    return PREFIX.pack(chain_id, epoch, set_hash, signer)
+
+
+def statement_digest(kind: str, body: bytes) -> bytes:
+    """Return the 32 bytes that are signed: the tagged hash of ``body`` under ``timecoin/<kind>``."""
+    return tagged_hash("timecoin/" + kind, body)
+
+
+def check_statement(
+    members: PowerSet, set_hash: bytes, signer: int, digest: bytes, signature: bytes
+) -> SignatureCheck:
+    """Return the signature check of a message of ``signer``.
+
+    :raises WrongSet: when ``members`` is not the set that the message names.
+    :raises NotAMember: when it has no such index.
+    """
+    if set_hash != members.set_hash:
+        raise WrongSet(set_hash.hex())
+    if not 0 <= signer < len(members.members):
+        raise NotAMember(str(signer))
+    return SignatureCheck(members.members[signer].operator_key, digest, signature)
