@@ -1,7 +1,7 @@
 """Reading and writing of Bitcoin's elementary wire types.
 
-Every reader in this room is canonical: one value has one encoding, and all other byte strings are refused. Otherwise two
-nodes could hold the same thing under two hashes.
+Every reader in this room is canonical: one value has one encoding, and all other byte strings are refused.
+Otherwise two nodes could hold the same thing under two hashes.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def read_compact_size(data: bytes, position: int) -> tuple[int, int]:
 
 
 class Reader:
-    """Takes values off the front of ``data``; every method raises :class:`DecodeError` and consumes nothing then."""
+    """Takes values off the front of ``data``; one that raises :class:`DecodeError` consumed nothing."""
 
     __slots__ = ("_data", "_position")
 
@@ -159,15 +159,15 @@ class Reader:
         return value
 
     def var_bytes(self, limit: int) -> bytes:
-        """Bytes behind their compact size; :class:`NonCanonical` when longer than ``limit`` bytes."""
-        start = self._position
-        size = self.compact_size()
-        if size > limit or size > self.remaining:
-            self._position = start
-            if size > limit:
-                raise NonCanonical(f"{size} bytes, at most {limit} allowed")
+        """Bytes behind their compact size; :class:`DecodeError` when they are more than ``limit``."""
+        size, start = read_compact_size(self._data, self._position)
+        if size > limit:
+            raise DecodeError(f"{size} bytes, at most {limit} allowed")
+        end = start + size
+        if end > len(self._data):
             raise Truncated(f"{size} bytes announced, fewer left")
-        return self.take(size)
+        self._position = end
+        return self._data[start:end]
 
     def finish(self) -> None:
         """Raises :class:`NonCanonical` when bytes are left over."""

@@ -1,7 +1,7 @@
 """Hash functions of the protocol and the two orders in which hashes are written.
 
-A ``Hash`` is 32 bytes in *wire order*, as it comes out of SHA-256. People see it reversed (as Bitcoin shows txids), and
-wherever the protocol sorts txids or block hashes it sorts them as people see them.
+A ``Hash`` is 32 bytes in *wire order*, as it comes out of SHA-256. People see it reversed (as Bitcoin shows
+txids), and wherever the protocol sorts txids or block hashes it sorts them as people see them.
 """
 
 from __future__ import annotations

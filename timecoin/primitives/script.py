@@ -1,7 +1,7 @@
 """The three output scripts that the ledger knows, and multisig witness scripts (protocol.md section 2).
 
-Scripts are never executed: an output is one of three exact byte patterns, and any other is invalid. So there is no
-interpreter to disagree about, and no output that anyone can spend.
+Scripts are never executed: an output is one of three exact byte patterns, and any other is invalid. So there
+is no interpreter to disagree about, and no output that anyone can spend.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _is_compressed(key: bytes) -> bool:
 def multisig(m: int, keys: Sequence[bytes]) -> bytes:
     """The witness script that ``m`` of ``keys`` satisfy, in the order of ``keys``.
 
-    Raises ``ValueError`` unless 1 ≤ m ≤ n ≤ 15 and every key has a compressed key's form (33 bytes beginning with 2 or 3).
+    Raises ``ValueError`` unless 1 ≤ m ≤ n ≤ 15 and every key is 33 bytes beginning with 2 or 3.
     """
     if not 1 <= m <= len(keys) <= MAX_MULTISIG_KEYS:
         raise ValueError(f"{m} of {len(keys)} keys is not within 1 ≤ m ≤ n ≤ {MAX_MULTISIG_KEYS}")
