@@ -40,8 +40,8 @@ class Bip143:
         """The 32 bytes that input ``index`` signs.
 
         ``script_code`` comes without a length prefix: ``script.p2wpkh_script_code(hash20)``, or the witness
-        script for P2WSH. ``value`` is the spent coin's, in base units. Raises ``IndexError`` for an input that
-        the transaction does not have.
+        script for P2WSH. ``value`` is the spent coin's, in base units. Raises ``IndexError`` for an input
+        that the transaction does not have.
         """
         if index < 0:
             raise IndexError(f"no input {index}")

@@ -2,8 +2,8 @@
 
 A signature is valid iff it is strict DER (BIP 66) or 64 bytes, 1 ≤ r < n, 1 ≤ s ≤ n / 2 (low S), the key is a
 compressed encoding of a point on the curve, and the equation holds. ``coincurve`` (libsecp256k1) is the fast
-backend and gives the interpreter's lock away while it works; ``ecdsa`` runs wherever Python does and is what the fast
-one is tested against.
+backend and gives the interpreter's lock away while it works; ``ecdsa`` runs wherever Python does and is what
+the fast one is tested against.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The signature backend on libsecp256k1, through coincurve's public interface.
 
-libsecp256k1 parses DER strictly, refuses high S and numbers out of range, and checks that keys are on the curve. What
-it takes beyond Bitcoin's segregated witness rules, and is refused here, are keys of 65 bytes.
+libsecp256k1 parses DER strictly, refuses high S and numbers out of range, and checks that keys are on the
+curve. What it takes beyond Bitcoin's segregated witness rules, and is refused here, are keys of 65 bytes.
 """
 
 from __future__ import annotations

@@ -5,15 +5,15 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
-from ecdsa import BadSignatureError, SECP256k1, SigningKey, VerifyingKey
-from ecdsa.ecdsa import InvalidPointError
+from ecdsa import SECP256k1, SigningKey, VerifyingKey
+from ecdsa.ellipticcurve import INFINITY
 from ecdsa.errors import MalformedPointError
 from ecdsa.util import sigencode_string_canonize
 
 from .ecdsa_encoding import (
+    CURVE_ORDER,
     DIGEST_SIZE,
     FIELD_PRIME,
-    compact_from_scalars,
     der_from_compact,
     is_compressed_form,
     is_secret,
@@ -32,20 +32,21 @@ def _parse_key(key: bytes) -> VerifyingKey | None:
         return None
     try:
         return VerifyingKey.from_string(key, curve=SECP256k1, valid_encodings=_ENCODINGS)
-    except (MalformedPointError, InvalidPointError):
+    except MalformedPointError:
         return None
 
 
 def _verify(key: bytes, digest: bytes, scalars: tuple[int, int] | None) -> bool:
-    if scalars is None or len(digest) != DIGEST_SIZE:
-        return False
     parsed = _parse_key(key)
-    if parsed is None:
+    if scalars is None or parsed is None or len(digest) != DIGEST_SIZE:
         return False
-    try:
-        return bool(parsed.verify_digest(compact_from_scalars(*scalars), digest))
-    except BadSignatureError:
-        return False
+    r, s = scalars
+    inverse = pow(s, -1, CURVE_ORDER)
+    u1 = int.from_bytes(digest, "big") * inverse % CURVE_ORDER
+    u2 = r * inverse % CURVE_ORDER
+    # The package's own verify() raises TypeError when this sum is the point at infinity.
+    point = SECP256k1.generator.mul_add(u1, parsed.pubkey.point, u2)
+    return bool(point != INFINITY and point.x() % CURVE_ORDER == r)
 
 
 class EcdsaBackend:

@@ -7,11 +7,9 @@ computed at their first use and kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final, NamedTuple, TypeAlias
-
-import msgspec
-from msgspec.structs import force_setattr as _keep
 
 from .codec import DecodeError, Truncated, compact_size, read_compact_size, var_bytes
 from .hashes import HASH_SIZE, ZERO, Hash, sha256d
@@ -37,6 +35,7 @@ FINAL_SEQUENCE: Final = 0xFFFFFFFF
 NULL_OUTPOINT: Final[OutPoint] = ZERO + b"\xff\xff\xff\xff"
 """What a coinbase spends."""
 
+_keep = object.__setattr__
 _U32 = Struct("<I")
 _I64 = Struct("<q")
 
@@ -88,7 +87,8 @@ class TxOutput(NamedTuple):
         return _signed(self.value) + var_bytes(self.script)
 
 
-class Transaction(msgspec.Struct, frozen=True, eq=False):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Transaction:
     """A transaction; ``version`` and ``lock_time`` are u32.
 
     Fields beginning with an underscore are kept results, not part of the value.
@@ -98,10 +98,10 @@ class Transaction(msgspec.Struct, frozen=True, eq=False):
     inputs: tuple[TxInput, ...]
     outputs: tuple[TxOutput, ...]
     lock_time: int = 0
-    _raw: bytes = b""
-    _stripped: bytes = b""
-    _txid: bytes = b""
-    _wtxid: bytes = b""
+    _raw: bytes = field(default=b"", init=False)
+    _stripped: bytes = field(default=b"", init=False)
+    _txid: bytes = field(default=b"", init=False)
+    _wtxid: bytes = field(default=b"", init=False)
 
     @classmethod
     def decode(cls, raw: bytes) -> Transaction:
@@ -237,8 +237,8 @@ def _encode(transaction: Transaction, *, with_witness: bool) -> bytes:
     return b"".join(parts)
 
 
-# Decoding is the hottest path of the node, hence plain positions instead of a Reader. A slice beyond the end comes
-# out short without an error, so each loop checks where its item ends before it keeps the item.
+# Decoding is the hottest path of the node, hence plain positions instead of a Reader. A slice beyond the end
+# comes out short without an error, so each loop checks where its item ends before it keeps the item.
 
 
 def _read_inputs(data: bytes, at: int) -> tuple[list[tuple[bytes, bytes, int]], int]:
@@ -313,6 +313,12 @@ def _is_witness_form(data: bytes, at: int) -> bool:
     return True
 
 
+def _kept(transaction: Transaction, raw: bytes, stripped: bytes) -> Transaction:
+    _keep(transaction, "_raw", raw)
+    _keep(transaction, "_stripped", stripped)
+    return transaction
+
+
 def _decode(data: bytes, start: int) -> tuple[Transaction, int]:
     version = _read_u32(data, start)
     body = start + 4
@@ -325,7 +331,7 @@ def _decode(data: bytes, start: int) -> tuple[Transaction, int]:
     end = lock_at + 4
     inputs = tuple([TxInput(*fields, witness) for fields, witness in zip(bare, witnesses, strict=True)])
     stripped = data[start:body] + data[body + 2 : witness_at] + data[lock_at:end]
-    return Transaction(version, inputs, outputs, lock_time, data[start:end], stripped), end
+    return _kept(Transaction(version, inputs, outputs, lock_time), data[start:end], stripped), end
 
 
 def _decode_legacy(data: bytes, start: int, version: int) -> tuple[Transaction, int]:
@@ -335,4 +341,4 @@ def _decode_legacy(data: bytes, start: int, version: int) -> tuple[Transaction, 
     end = lock_at + 4
     raw = data[start:end]
     inputs = tuple([TxInput(*fields) for fields in bare])
-    return Transaction(version, inputs, outputs, lock_time, raw, raw), end
+    return _kept(Transaction(version, inputs, outputs, lock_time), raw, raw), end
