@@ -1,4 +1,4 @@
-"""What every signed consensus message shares: the prefix of its body, its digest, its signer (protocol.md 4)."""
+"""What every signed consensus message shares: body prefix, digest, signer (protocol.md 4)."""
 
 from __future__ import annotations
 
