@@ -34,8 +34,8 @@ def encode(output_script: bytes, hrp: str) -> str:
 def decode(address: str, hrp: str) -> bytes:
     """The output script that ``address`` names, whose prefix must be ``hrp`` (lower-case).
 
-    Upper case is taken as BIP 173 says, mixed case is not. Raises :class:`AddressError` with a reason that can be
-    shown to the user.
+    Upper case is taken as BIP 173 says, mixed case is not. Raises :class:`AddressError` with a reason that
+    can be shown to the user.
     """
     try:
         prefix, words = bech32.decode(address)

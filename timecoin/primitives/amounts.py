@@ -14,7 +14,9 @@ COIN: Final = 10**DECIMALS
 """Base units in one TIME."""
 
 _LIMIT: Final = 1 << 63
-_DECIMAL_TEXT: Final = re.compile(rf"([0-9]{{1,19}})(?:\.([0-9]{{1,{DECIMALS}}}))?")
+_WHOLE_DIGITS: Final = 12
+_LONGEST_FRACTION: Final = 40
+_DECIMAL_TEXT: Final = re.compile(rf"[0-9]{{1,{_WHOLE_DIGITS}}}(?:\.[0-9]{{1,{DECIMALS}}})?")
 
 
 class AmountError(ValueError):
@@ -27,26 +29,34 @@ def format_amount(units: int) -> str:
     return f"{'-' if units < 0 else ''}{whole}.{rest:0{DECIMALS}d}"
 
 
-def _text_of(amount: str | int | Decimal) -> str:
-    if isinstance(amount, str):
-        return amount
-    if isinstance(amount, bool) or not isinstance(amount, int | Decimal):
-        raise AmountError(f"an amount is text, an int or a Decimal, not {type(amount).__name__}")
+def _decimal(amount: str | int | Decimal) -> Decimal:
     if isinstance(amount, Decimal):
-        return _plain(amount)
-    return str(amount) if 0 <= amount < _LIMIT else "too many"
+        return amount
+    if isinstance(amount, str):
+        if _DECIMAL_TEXT.fullmatch(amount) is None:
+            raise AmountError(f"not digits with at most {DECIMALS} decimals: {amount[:40]!r}")
+        return Decimal(amount)
+    if isinstance(amount, bool) or not isinstance(amount, int):
+        raise AmountError(f"an amount is text, an int or a Decimal, not {type(amount).__name__}")
+    if not -_LIMIT < amount < _LIMIT:
+        raise AmountError("not below 2**63 base units")
+    return Decimal(amount)
 
 
-def _plain(amount: Decimal) -> str:
-    """``amount`` without exponent or superfluous zeros; what is not an amount stays unparsable."""
-    sign, digits, exponent = amount.as_tuple()
-    if not isinstance(exponent, int) or not -30 < exponent < 20 or len(digits) > 40:
-        return "not a finite amount"
-    text = f"{abs(amount):f}"
-    whole, _dot, rest = text.partition(".")
-    rest = rest.rstrip("0")
-    plain = f"{whole}.{rest}" if rest else whole
-    return f"-{plain}" if sign and plain.strip("0.") else plain
+def _exact_units(amount: Decimal) -> int:
+    """Only operations that a decimal context cannot round."""
+    if not amount.is_finite():
+        raise AmountError(f"not a finite amount: {amount}")
+    if not amount:
+        return 0
+    exponent = amount.as_tuple().exponent
+    if amount.adjusted() >= _WHOLE_DIGITS or not isinstance(exponent, int) or exponent < -_LONGEST_FRACTION:
+        raise AmountError("the amount has too many digits")
+    numerator, denominator = amount.as_integer_ratio()
+    units, rest = divmod(numerator * COIN, denominator)
+    if rest:
+        raise AmountError(f"more than {DECIMALS} decimals: {amount}")
+    return units
 
 
 def parse_amount(amount: str | int | Decimal) -> int:
@@ -56,11 +66,7 @@ def parse_amount(amount: str | int | Decimal) -> int:
     :class:`AmountError` for anything else, negative amounts, and 2**63 base units or more. Whether it exceeds
     ``max_money`` depends on the network and is not looked at.
     """
-    match = _DECIMAL_TEXT.fullmatch(_text_of(amount))
-    if match is None:
-        raise AmountError(f"not an amount with at most {DECIMALS} decimals: {str(amount)[:40]!r}")
-    whole, rest = match.group(1), match.group(2) or ""
-    units = int(whole) * COIN + int(rest.ljust(DECIMALS, "0"))
-    if units >= _LIMIT:
-        raise AmountError(f"more than 2**63 base units: {str(amount)[:40]}")
+    units = _exact_units(_decimal(amount))
+    if not 0 <= units < _LIMIT:
+        raise AmountError(f"negative, or not below 2**63 base units: {amount}")
     return units

@@ -1,4 +1,4 @@
-"""Bech32 (BIP 173) behind strict edges: embit's reference functions, without bech32m and with typed errors."""
+"""Bech32 (BIP 173) behind strict edges: embit's functions, without bech32m and with typed errors."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Bech32Error(ValueError):
 def encode(hrp: str, words: Sequence[int]) -> str:
     """The lower-case string of ``words`` (0 to 31 each) under the prefix ``hrp``.
 
-    Raises :class:`Bech32Error` unless the prefix is 1 to 83 lower-case printable ASCII characters and the whole
-    is at most 90 characters.
+    Raises :class:`Bech32Error` unless the prefix is 1 to 83 lower-case printable ASCII characters and the
+    whole is at most 90 characters.
     """
     if not hrp or not all(33 <= ord(char) <= 126 for char in hrp) or hrp != hrp.lower():
         raise Bech32Error(f"not a lower-case bech32 prefix: {hrp[:MAX_LENGTH]!r}")
@@ -38,7 +38,7 @@ def encode(hrp: str, words: Sequence[int]) -> str:
 
 
 def decode(text: str) -> tuple[str, list[int]]:
-    """``(prefix in lower case, words without checksum)`` of a bech32 string; :class:`Bech32Error` otherwise."""
+    """``(prefix in lower case, words without checksum)`` of a string; :class:`Bech32Error` otherwise."""
     if len(text) > MAX_LENGTH:
         raise Bech32Error(f"more than {MAX_LENGTH} characters")
     encoding, hrp, words = _reference.bech32_decode(text)

@@ -1,8 +1,8 @@
 """Bitcoin's merkle trees over transaction ids, without the ambiguity of their duplicated last node.
 
 Where a level has an odd number of nodes the last is paired with itself, so a list that repeats its tail has
-the root of the shorter list (CVE-2012-2459). The protocol therefore forbids equal leaves, and with that a root
-fixes its list.
+the root of the shorter list (CVE-2012-2459). The protocol therefore forbids equal leaves, and with that a
+root fixes its list.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""MuHash3072, the commitment to the set of unspent outputs (protocol.md section 2, Bitcoin Core's ``muhash.h``).
+"""MuHash3072, the commitment to the set of unspent outputs (protocol.md section 2; Core's ``muhash.h``).
 
-A set's hash is the product of its elements, each stretched to a number of 3072 bits, modulo the largest prime below
-2**3072. Adding multiplies, removing divides, the order does not matter: so a block changes the commitment at a cost
-that depends on the block alone. One element costs about 6 µs and one update with removals 15 µs more.
+A set's hash is the product of its elements, each stretched to a number of 3072 bits, modulo the largest prime
+below 2**3072. Adding multiplies, removing divides, the order does not matter: so a block changes the
+commitment at a cost that depends on the block alone.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class MuHash:
 
     @classmethod
     def decode(cls, data: bytes) -> MuHash:
-        """The value of :meth:`encode`; ``DecodeError`` unless 384 bytes of a number from 1 below the prime."""
+        """The value of :meth:`encode`; ``DecodeError`` unless 384 bytes of a number from 1 to the prime."""
         if len(data) != ENCODED_SIZE:
             raise DecodeError(f"a MuHash has {ENCODED_SIZE} bytes, not {len(data)}")
         value = mpz.from_bytes(data, "little")
@@ -79,7 +79,7 @@ class MuHash:
         return data
 
     def update(self, added: Iterable[bytes] = (), removed: Iterable[bytes] = ()) -> MuHash:
-        """The hash after adding and removing elements, in any order, byte strings of any length.
+        """The hash after adding and removing elements: byte strings of any length, in any order.
 
         Whether the removed ones are in the set cannot be seen here.
         """
