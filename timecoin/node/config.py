@@ -1,0 +1,358 @@
+"""The typed model of node.ini: every key is declared once, here, with its kind, default and explanation.
+
+``load`` reads and checks a file without touching anything else; all that can be wrong ends in one
+``ConfigError`` of one line that names the file, the section, the key and what is allowed. The same
+declarations render etc/node.ini (``config_docs.render``). The idea of refusing unknown sections and keys is
+Tahoe-LAFS's ``ValidConfiguration``.
+"""
+
+# ruff: noqa: RUF009 (key() only declares a field, as dataclasses.field does)
+from __future__ import annotations
+
+import configparser
+import difflib
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from timecoin.ledger import networks
+from timecoin.node import config_kinds as kinds
+from timecoin.node.config_kinds import HostPort, Kind, PinnedPeer
+
+T = TypeVar("T")
+_MAX_FILE_BYTES = 1_000_000
+
+
+class ConfigError(Exception):
+    """Something in node.ini is not allowed; ``str()`` is one line for the operator."""
+
+    def __init__(self, source: str, problem: str, section: str = "", key: str = "") -> None:
+        self.source, self.section, self.key, self.problem = source, section, key, problem
+        place = f" [{section}]" if section else ""
+        place += f" {key}" if key else ""
+        super().__init__(" ".join(f"{source}:{place} {problem}".split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The declaration of one key: default as text, kind, and the comment that explains it."""
+
+    default: str
+    kind: Kind[Any]
+    doc: str
+
+
+def key(default: str, kind: Kind[T], doc: str) -> T:
+    """Declare a key of a section's dataclass (its type is the kind's)."""
+    value: T = field(metadata={"spec": Spec(default, kind, doc)})
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSection:
+    """The node itself."""
+
+    network: str = key(
+        "devnet",
+        kinds.word(r"[a-z][a-z0-9-]{0,31}", "mainnet, testnet, devnet or the name in your genesis file"),
+        "The network to join; it must be the one that the genesis file names.",
+    )
+    data_dir: Path | None = key(
+        "",
+        kinds.optional_path(),
+        "Where this node keeps chain, journal and keys; a directory of its own. Empty: ~/.timecoin/NETWORK.",
+    )
+    genesis: Path | None = key(
+        "",
+        kinds.optional_path(),
+        "The genesis file of the network. Empty: genesis.json in the data directory.",
+    )
+    log_level: str = key(
+        "info",
+        kinds.choice("debug", "info", "warn", "error", "critical"),
+        "Events below this level are not logged. Where the log goes is twistd's --logfile.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class P2PSection:
+    """Connections to other nodes."""
+
+    listen: tuple[str, ...] = key(
+        "",
+        kinds.endpoints(),
+        "Where to accept peers. Empty: the network's port on all interfaces; none: accept nobody.",
+    )
+    advertise: HostPort | None = key(
+        "", kinds.optional_literal(), "The address that peers are told to dial. Empty: none is told."
+    )
+    peers: tuple[PinnedPeer, ...] = key(
+        "", kinds.pinned_peers(), "Peers that are always dialled and must prove the node key given."
+    )
+    seeds: tuple[str, ...] = key("", kinds.https_urls(), "Lists of nodes to ask when no peer is known.")
+    max_inbound: int = key(
+        "64",
+        kinds.integer(0, 10_000),
+        "Connections accepted at a time; masternodes have places of their own.",
+    )
+    max_outbound: int = key(
+        "10",
+        kinds.integer(1, 1_000),
+        "Connections held open to other nodes, besides pinned peers and masternodes.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RpcSection:
+    """JSON-RPC over HTTP, with cookie authentication (data_dir/.cookie)."""
+
+    enabled: bool = key("yes", kinds.boolean(), "Whether to serve it at all.")
+    listen: tuple[str, ...] = key(
+        "",
+        kinds.endpoints(),
+        "Where to serve it; it is plain HTTP. Empty: the network's RPC port on 127.0.0.1.",
+    )
+    max_connections: int = key(
+        "128", kinds.integer(1, 10_000), "Clients connected at a time; more get status 503."
+    )
+    max_request_bytes: int = key(
+        "33554432",
+        kinds.integer(1_024, 268_435_456, "bytes"),
+        "The largest request body; more gets status 413.",
+    )
+    max_batch: int = key("1000", kinds.integer(1, 100_000), "The most calls in one batch.")
+    timeout: int = key(
+        "30",
+        kinds.integer(1, 3_600, "seconds"),
+        "A client that is idle or sends one request for longer is dropped.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MasternodeSection:
+    """Voting, acking and signing blocks."""
+
+    enabled: bool = key("no", kinds.boolean(), "Whether this node is a masternode.")
+    operator_key_file: Path | None = key(
+        "",
+        kinds.optional_path(),
+        "File with the operator key: 64 hex digits, readable by its owner only. Needed by a masternode.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSection:
+    """Where blocks and coins are stored."""
+
+    blocks: str = key(
+        "", kinds.optional_uri(), "The storage of blocks. Empty: a FileStorage in the data directory."
+    )
+    coins: str = key(
+        "", kinds.optional_uri(), "The storage of unspent coins. Empty: a FileStorage in the data directory."
+    )
+    merge_keys: int = key(
+        "300",
+        kinds.integer(10, 10_000),
+        "Coins moved at a time from the recent blocks into the tree; more is faster and stalls longer.",
+    )
+    pack_hours: int = key(
+        "24", kinds.integer(0, 8_760, "hours"), "How often old revisions are packed away; 0: never."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSection:
+    """The library behind signatures."""
+
+    backend: str = key(
+        "coincurve",
+        kinds.choice("coincurve", "ecdsa"),
+        "coincurve is libsecp256k1; ecdsa is pure Python and about 30 times slower.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSection:
+    """Figures for Prometheus."""
+
+    listen: tuple[str, ...] = key(
+        "",
+        kinds.endpoints(),
+        "Where to serve /metrics, for example tcp:9464:interface=127.0.0.1. Empty: nowhere.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole node.ini, valid in itself; ``source`` is the file's name for later complaints."""
+
+    source: str
+    node: NodeSection
+    p2p: P2PSection
+    rpc: RpcSection
+    masternode: MasternodeSection
+    storage: StorageSection
+    signing: SigningSection
+    metrics: MetricsSection
+
+    @property
+    def data_dir(self) -> Path:
+        """The node's data directory, absolute."""
+        return self.node.data_dir or Path.home() / ".timecoin" / self.node.network
+
+    @property
+    def genesis_path(self) -> Path:
+        """The genesis file, absolute; it need not exist."""
+        return self.node.genesis or self.data_dir / "genesis.json"
+
+    @property
+    def p2p_endpoints(self) -> tuple[str, ...]:
+        """Server endpoint strings for peers."""
+        return _listen(self.p2p.listen, f"tcp:{networks.get(self.node.network).p2p_port}")
+
+    @property
+    def rpc_endpoints(self) -> tuple[str, ...]:
+        """Server endpoint strings for RPC; none when RPC is disabled."""
+        if not self.rpc.enabled:
+            return ()
+        return _listen(self.rpc.listen, f"tcp:{networks.get(self.node.network).rpc_port}:interface=127.0.0.1")
+
+    @property
+    def metrics_endpoints(self) -> tuple[str, ...]:
+        """Server endpoint strings for metrics."""
+        return _listen(self.metrics.listen, "none")
+
+    @property
+    def cookie_path(self) -> Path:
+        """The file with the RPC password of the running node."""
+        return self.data_dir / ".cookie"
+
+
+def _listen(given: tuple[str, ...], default: str) -> tuple[str, ...]:
+    chosen = given or (default,)
+    return () if chosen == ("none",) else chosen
+
+
+def sections() -> dict[str, type[Any]]:
+    """Section names, in the file's order, and their dataclasses."""
+    return {
+        "node": NodeSection,
+        "p2p": P2PSection,
+        "rpc": RpcSection,
+        "masternode": MasternodeSection,
+        "storage": StorageSection,
+        "signing": SigningSection,
+        "metrics": MetricsSection,
+    }
+
+
+def specs(section: type[Any]) -> dict[str, Spec]:
+    """Keys of a section, in the file's order, and their declarations."""
+    return {each.name: _spec(each) for each in fields(section)}
+
+
+def _spec(declared: Field[Any]) -> Spec:
+    assert declared.default is MISSING
+    spec: Spec = declared.metadata["spec"]
+    return spec
+
+
+def load(path: str | Path) -> Config:
+    """Read, type and check node.ini; touches nothing else but the files it names. Raises ``ConfigError``."""
+    where = Path(path).absolute()
+    try:
+        with where.open("rb") as file:
+            raw = file.read(_MAX_FILE_BYTES + 1)
+        if len(raw) > _MAX_FILE_BYTES:
+            raise ConfigError(str(path), "is larger than 1 MB: not a node.ini")
+        text = raw.decode("utf-8")
+    except OSError as problem:
+        raise ConfigError(str(path), f"cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(str(path), "is not UTF-8 text") from None
+    return parse(text, str(path), where.parent)
+
+
+def parse(text: str, source: str, base: Path) -> Config:
+    """The configuration written in ``text``; relative paths count from ``base``. Raises ``ConfigError``."""
+    written = _read_ini(text, source)
+    known = sections()
+    for name in written:
+        if name not in known:
+            raise ConfigError(
+                source, f"unknown section{_guess(name, known)}; allowed: {', '.join(known)}", name
+            )
+    built = {name: _section(kind, name, written.get(name, {}), source, base) for name, kind in known.items()}
+    config = Config(source=source, **built)
+    _check_together(config)
+    return config
+
+
+def _read_ini(text: str, source: str) -> dict[str, dict[str, str]]:
+    # No DEFAULT section, no interpolation and case-sensitive keys: what is written is what is meant.
+    parser = configparser.ConfigParser(
+        default_section="\0",
+        interpolation=None,
+        strict=True,
+        delimiters=("=",),
+        comment_prefixes=("#", ";"),
+        empty_lines_in_values=False,
+    )
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(text, source)
+    except configparser.DuplicateSectionError as problem:
+        raise ConfigError(source, f"is there twice (line {problem.lineno})", problem.section) from None
+    except configparser.DuplicateOptionError as problem:
+        raise ConfigError(
+            source, f"is there twice (line {problem.lineno})", problem.section, problem.option
+        ) from None
+    except configparser.MissingSectionHeaderError as problem:
+        raise ConfigError(source, f"line {problem.lineno}: a [section] must come first") from None
+    except configparser.ParsingError as problem:
+        raise ConfigError(
+            source, f"line {problem.errors[0][0]}: neither a [section], a key = value nor a # comment"
+        ) from None
+    return {name: dict(parser.items(name)) for name in parser.sections()}
+
+
+def _section(kind: type[T], name: str, written: dict[str, str], source: str, base: Path) -> T:
+    known = specs(kind)
+    for each in written:
+        if each not in known:
+            raise ConfigError(
+                source, f"unknown key{_guess(each, known)}; allowed: {', '.join(known)}", name, each
+            )
+    values = {
+        each: _value(spec, name, each, written.get(each, spec.default), source, base)
+        for each, spec in known.items()
+    }
+    return kind(**values)
+
+
+def _value(spec: Spec, section: str, name: str, text: str, source: str, base: Path) -> object:
+    try:
+        return spec.kind.read(text.strip(), base)
+    except (ValueError, KeyError, RuntimeError):
+        raise ConfigError(source, f"= {text.strip()!r}: must be {spec.kind.allowed}", section, name) from None
+
+
+def _guess(name: str, known: dict[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _check_together(config: Config) -> None:
+    """What only several keys together can break."""
+    if config.masternode.enabled and config.masternode.operator_key_file is None:
+        raise ConfigError(
+            config.source, "must be given when enabled = yes", "masternode", "operator_key_file"
+        )
+    seen: dict[str, str] = {}
+    for section in ("p2p", "rpc", "metrics"):
+        for endpoint in getattr(config, f"{section}_endpoints"):
+            if endpoint in seen:
+                raise ConfigError(
+                    config.source, f"= {endpoint!r}: is taken by [{seen[endpoint]}] listen", section, "listen"
+                )
+            seen[endpoint] = section

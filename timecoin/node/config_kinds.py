@@ -1,0 +1,218 @@
+"""What a value of node.ini may look like: one small parser per kind, each saying what it allows.
+
+A ``Kind`` turns the text of a key into a typed value or raises ``ValueError``; ``allowed`` is the end of the
+sentence "must be ...", shown to the operator with the bad value and in the comments of etc/node.ini.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+_TRUTH = {
+    "yes": True,
+    "true": True,
+    "on": True,
+    "1": True,
+    "no": False,
+    "false": False,
+    "off": False,
+    "0": False,
+}
+_NODE_ID = re.compile(r"[0-9a-f]{66}\Z")
+_ONION = re.compile(r"[a-z2-7]{56}\.onion\Z")
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A kind of value: how to read it (relative paths from ``base``) and the words for what is allowed."""
+
+    read: Callable[[str, Path], T]
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedPeer:
+    """A peer that must prove this node key, written ``nodeid@host:port``."""
+
+    node_id: bytes
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """An address literal (IPv4, IPv6 or Tor v3) and a port."""
+
+    host: str
+    port: int
+
+
+def integer(low: int, high: int, unit: str = "") -> Kind[int]:
+    """A whole number from ``low`` to ``high``."""
+
+    def read(text: str, base: Path) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or not low <= int(text) <= high:
+            raise ValueError
+        return int(text)
+
+    return Kind(read, f"a whole number from {low} to {high}{' ' + unit if unit else ''}")
+
+
+def boolean() -> Kind[bool]:
+    """``yes`` or ``no`` (also true/false, on/off, 1/0)."""
+    return Kind(lambda text, base: _TRUTH[text.lower()], "yes or no")
+
+
+def choice(*names: str) -> Kind[str]:
+    """One of a few words."""
+
+    def read(text: str, base: Path) -> str:
+        if text not in names:
+            raise ValueError
+        return text
+
+    return Kind(read, "one of " + ", ".join(names))
+
+
+def word(pattern: str, allowed: str) -> Kind[str]:
+    """A word that a regular expression matches whole."""
+
+    def read(text: str, base: Path) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return Kind(read, allowed)
+
+
+def optional_path() -> Kind[Path | None]:
+    """A path (``~`` is the home directory; a relative one counts from the file's directory) or nothing."""
+
+    def read(text: str, base: Path) -> Path | None:
+        if "\0" in text:
+            raise ValueError
+        return (base / Path(text).expanduser()).absolute() if text else None
+
+    return Kind(read, "a path, or empty")
+
+
+def endpoints() -> Kind[tuple[str, ...]]:
+    """Twisted server endpoint strings separated by white space; ``none`` stands for an empty list."""
+
+    def read(text: str, base: Path) -> tuple[str, ...]:
+        found = tuple(text.split())
+        if found == ("none",):
+            return found
+        for each in found:
+            _check_endpoint(each)
+        return found
+
+    return Kind(
+        read, "endpoint strings such as tcp:24100 or tcp:24100:interface=127.0.0.1, or none, or empty"
+    )
+
+
+def _check_endpoint(text: str) -> None:
+    """Raise ValueError for what can be no endpoint; the port of ``tcp:`` must be a number."""
+    if not re.fullmatch(r"[a-z][a-z0-9+-]*:\S+", text):
+        raise ValueError
+    name, _, rest = text.partition(":")
+    if name in {"tcp", "tcp4", "tcp6"}:
+        _port(rest.split(":")[0])
+
+
+def optional_uri() -> Kind[str]:
+    """A zodburi storage URI or nothing."""
+
+    def read(text: str, base: Path) -> str:
+        if text and not re.fullmatch(r"(file|zconfig|zeo|postgres|memory)://\S*", text):
+            raise ValueError
+        return text
+
+    return Kind(read, "a zodburi URI (file://, zconfig://, zeo://, postgres://), or empty")
+
+
+def pinned_peers() -> Kind[tuple[PinnedPeer, ...]]:
+    """``nodeid@host:port`` separated by white space."""
+
+    def read(text: str, base: Path) -> tuple[PinnedPeer, ...]:
+        return tuple(_pinned(each) for each in text.split())
+
+    return Kind(read, "nodeid@host:port separated by spaces (nodeid: 66 hex digits), or empty")
+
+
+def _pinned(text: str) -> PinnedPeer:
+    node_id, at, address = text.partition("@")
+    if not at or not _NODE_ID.match(node_id):
+        raise ValueError
+    host, port = split_address(address)
+    if not (_is_literal(host) or _HOST_NAME.match(host)):
+        raise ValueError
+    return PinnedPeer(bytes.fromhex(node_id), host, port)
+
+
+def optional_literal() -> Kind[HostPort | None]:
+    """An address literal with a port, or nothing; never a host name (protocol.md section 3)."""
+
+    def read(text: str, base: Path) -> HostPort | None:
+        if not text:
+            return None
+        host, port = split_address(text)
+        if not _is_literal(host):
+            raise ValueError
+        return HostPort(host, port)
+
+    return Kind(read, "an IPv4, [IPv6] or Tor v3 address with a port, or empty")
+
+
+def https_urls() -> Kind[tuple[str, ...]]:
+    """URLs that begin with ``https://``, separated by white space."""
+
+    def read(text: str, base: Path) -> tuple[str, ...]:
+        found = tuple(text.split())
+        for each in found:
+            parts = urlsplit(each)
+            if parts.scheme != "https" or not parts.hostname:
+                raise ValueError
+        return found
+
+    return Kind(read, "https:// URLs separated by spaces, or empty")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """``host:port`` or ``[ipv6]:port`` → (host, port); ValueError when it is neither."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = str(ipaddress.IPv6Address(host[1:-1]))
+    elif ":" in host:
+        raise ValueError(text)
+    if not colon or not host:
+        raise ValueError(text)
+    return host, _port(port)
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise ValueError
+    return int(text)
+
+
+def _is_literal(host: str) -> bool:
+    if _ONION.match(host):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

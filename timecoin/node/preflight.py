@@ -1,0 +1,102 @@
+"""Checks that end in one clear line before twistd forks and before anything is touched: files and ports.
+
+Listening again for real happens in ``startService``; between the two another process may still take a port,
+which the start then reports. Endpoints that are no TCP server (``onion:``, ``unix:``) are left to the start.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
+
+from timecoin.node.config import Config, ConfigError
+
+
+def check(config: Config) -> None:
+    """Raise ``ConfigError`` when the genesis file or the operator's key cannot be used or a port is taken."""
+    _check_readable(config, "node", "genesis", config.genesis_path)
+    key_file = config.masternode.operator_key_file
+    if config.masternode.enabled and key_file is not None:
+        _check_readable(config, "masternode", "operator_key_file", key_file)
+        if stat.S_IMODE(os.stat(key_file).st_mode) & 0o077:
+            raise ConfigError(
+                config.source,
+                f"= {key_file}: must be readable by its owner only (chmod 600)",
+                "masternode",
+                "operator_key_file",
+            )
+    for section, endpoint in _endpoints(config):
+        check_free(config.source, section, endpoint)
+
+
+def _check_readable(config: Config, section: str, key: str, path: os.PathLike[str]) -> None:
+    try:
+        with open(path, "rb"):
+            return
+    except OSError as problem:
+        raise ConfigError(
+            config.source, f"= {os.fspath(path)}: cannot be read: {problem.strerror}", section, key
+        ) from None
+
+
+def _endpoints(config: Config) -> Iterator[tuple[str, str]]:
+    for section, endpoints in (
+        ("p2p", config.p2p_endpoints),
+        ("rpc", config.rpc_endpoints),
+        ("metrics", config.metrics_endpoints),
+    ):
+        for endpoint in endpoints:
+            yield section, endpoint
+
+
+def check_free(source: str, section: str, endpoint: str) -> None:
+    """Raise ``ConfigError`` when the endpoint string makes no sense or its port cannot be bound."""
+    rehearsal = _Rehearsal()
+    try:
+        serverFromString(rehearsal, endpoint).listen(Factory()).addErrback(
+            lambda failure: rehearsal.note(failure.value)
+        )
+    except (ValueError, KeyError, TypeError, ImportError, AttributeError) as problem:
+        if not rehearsal.other:
+            raise ConfigError(
+                source, f"= {endpoint!r}: is no endpoint: {problem}", section, "listen"
+            ) from None
+    if rehearsal.taken is not None:
+        raise ConfigError(source, f"= {endpoint!r}: {rehearsal.taken}", section, "listen")
+
+
+class _Rehearsal:
+    """Stands in for the reactor: ``listenTCP`` binds the port and lets go of it, all else is noted."""
+
+    def __init__(self) -> None:
+        self.taken: str | None = None
+        self.other = False
+
+    def listenTCP(self, port: int, factory: object, backlog: int = 50, interface: str = "") -> None:
+        """Bind like the real one would; CannotListenError when that fails."""
+        family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((interface, port))
+                trial.listen(1)
+            except OSError as problem:
+                raise CannotListenError(interface, port, problem) from None
+
+    def note(self, problem: BaseException) -> None:
+        """Keep why listening failed."""
+        if isinstance(problem, CannotListenError):
+            self.taken = f"cannot listen: {problem.socketError.strerror}"
+        elif not self.other:
+            self.taken = f"cannot listen: {problem}"
+
+    def __getattr__(self, name: str) -> object:
+        self.other = True
+        raise AttributeError(name)

@@ -1,0 +1,84 @@
+"""The node's log: one line per event, from a chosen level up, to where twistd's options say.
+
+A line is ``2026-01-31T12:00:00.123Z info timecoin.node.root: text``. Line breaks inside an event (tracebacks)
+become `` | ``, so that a line is an event for every tool that reads lines.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import IO, Any, cast
+
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    eventAsText,
+)
+from twisted.python.logfile import LogFile
+
+_ROTATE_BYTES = 50_000_000
+_ROTATED_FILES = 10
+
+
+def format_event(event: LogEvent) -> str:
+    """One event as one line with its end; events without a text become nothing."""
+    text = eventAsText(event, includeTimestamp=False, includeSystem=False)
+    if not text:
+        return ""
+    when = (
+        datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+    level = event.get("log_level", LogLevel.info).name
+    line = " | ".join(part.strip() for part in text.splitlines() if part.strip())
+    return f"{when} {level} {event.get('log_namespace', '-')}: {line}\n"
+
+
+def observer_to(file: IO[str], level: str) -> ILogObserver:
+    """An observer that writes events of ``level`` (debug, info, warn, error, critical) and above."""
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+    # twistd's and Twisted's own notes (a factory starting, a connection lost) are of interest to who debugs
+    # only.
+    predicate.setLogLevelForNamespace(
+        "twisted", LogLevel.levelWithName("debug" if level == "debug" else "warn")
+    )
+    predicate.setLogLevelForNamespace(
+        "log_legacy", LogLevel.levelWithName("debug" if level == "debug" else "warn")
+    )
+    return FilteringLogObserver(FileLogObserver(file, format_event), [predicate])
+
+
+def observer_for_twistd(logfile: str | None, nodaemon: bool, level: str) -> ILogObserver:
+    """What twistd would make of ``--logfile`` and ``--nodaemon``, with levels and one line per event.
+
+    Standard output in the foreground without a file; otherwise ``logfile`` (``twistd.log``), rotated by size
+    and on SIGUSR1.
+    """
+    if logfile == "-" or (nodaemon and not logfile):
+        return observer_to(sys.stdout, level)
+    file = LogFile.fromFullPath(
+        logfile or "twistd.log", rotateLength=_ROTATE_BYTES, maxRotatedFiles=_ROTATED_FILES
+    )
+    _rotate_on_signal(file)
+    return observer_to(cast(IO[str], file), level)
+
+
+def _rotate_on_signal(file: LogFile) -> None:
+    if signal.getsignal(signal.SIGUSR1) not in (None, signal.SIG_DFL):
+        return
+
+    def rotate(number: int, frame: object) -> None:
+        from twisted.internet import reactor
+
+        run_soon = cast(Callable[..., Any], cast(Any, reactor).callFromThread)
+        run_soon(file.rotate)
+
+    signal.signal(signal.SIGUSR1, rotate)
