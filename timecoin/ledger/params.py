@@ -53,8 +53,8 @@ class ParameterError(ValueError):
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """The constants of one network (protocol.md sections 2-12); the defaults are mainnet's.
 
-    Amounts are base units (1 TIME = 100,000,000), times are milliseconds unless the name says seconds or epochs,
-    sizes are bytes, powers have no unit. Construction does not check anything: call `validate`.
+    Amounts are base units (1 TIME = 100,000,000), times are milliseconds unless the name says seconds or
+    epochs, sizes are bytes, powers have no unit. Construction does not check anything: call `validate`.
     """
 
     epoch_seconds: int = 600

@@ -39,10 +39,10 @@ def payouts(
 ) -> tuple[TxOutput, ...]:
     """What a closing block's coinbase pays the set ``members`` = S(e), in set order.
 
-    ``signers``: ids whose precommit for the previous closing block is in the last commit of the first block after
-    it; None for the first epoch (all). Ids outside the set count for nothing. ``fees``: of all blocks of the epoch;
-    ``supply``: what existed when the epoch opened (unspent coins plus those fees), both in base units: R(n) is cut
-    so that the supply never passes ``max_money``.
+    ``signers``: ids whose precommit for the previous closing block is in the last commit of the first block
+    after it; None for the first epoch (all). Ids outside the set count for nothing. ``fees``: of all blocks
+    of the epoch; ``supply``: what existed when the epoch opened (unspent coins plus those fees), both in
+    base units: R(n) is cut so that the supply never passes ``max_money``.
     """
     paid = [m for m in members.members if signers is None or m.masternode_id in signers]
     created = min(reward(len(paid), params.base_reward), max(0, params.max_money - supply))

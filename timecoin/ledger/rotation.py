@@ -1,9 +1,10 @@
 """Whose turn it is to propose: CometBFT's proposer-selection procedure on masternode ids, in exact integers.
 
-Source: ``spec/consensus/proposer-selection.md`` of cometbft. Where its text leaves rounding open, its examples and
-observations decide: centring divides towards zero (its newcomer example), scaling divides by the ratio rounded up
-(or the range would not shrink to 2·P) and towards zero. Priorities are a tuple of ints in signer order. Those of a
-ledger state stand *before* the next height: `step` runs once per decided height, r more times for its round r.
+Source: ``spec/consensus/proposer-selection.md`` of cometbft. Where its text leaves rounding open, its
+examples and observations decide: centring divides towards zero (its newcomer example), scaling divides by
+the ratio rounded up (or the range would not shrink to 2·P) and towards zero. Priorities are a tuple of ints
+in signer order. Those of a ledger state stand *before* the next height: `step` runs once per decided
+height, r more times for its round r.
 """
 
 from __future__ import annotations
