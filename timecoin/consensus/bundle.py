@@ -193,7 +193,7 @@ class Bundle:
         Roots are computed anew from the txids, so a wrong list fails the signature.
         """
         try:
-            prefix = PREFIX.unpack_from(data)
+            chain_id, epoch, set_hash, signer = PREFIX.unpack_from(data)
             sequence, flags, votes, acks = _TAIL.unpack_from(data, PREFIX.size)
         except StructError as error:
             raise MalformedBundle("truncated") from error
@@ -204,7 +204,7 @@ class Bundle:
             raise MalformedBundle("wrong size")
         data = bytes(data)
         return cls(
-            *prefix, sequence, flags == SEAL,
+            chain_id, epoch, set_hash, signer, sequence, flags == SEAL,
             tuple([data[at : at + 32] for at in range(_BEFORE_ROOTS, middle, 32)]),
             tuple([data[at : at + 32] for at in range(middle, end, 32)]),
             data[end:],

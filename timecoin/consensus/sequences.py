@@ -1,0 +1,89 @@
+"""Which bundles of a signer were seen: the gap-free sequence, its seal, and double use of a number (protocol.md 4)."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from timecoin.consensus.bundle import Bundle
+
+MAX_AHEAD = 1_024
+"""How far ahead of the gap-free part a bundle's number is remembered; it counts in any case."""
+
+RECENT = 64
+"""Bundles per signer that stay at hand for proofs of equivocation."""
+
+MAX_FORKS = 64
+"""Second bundles with one number that are reported as new, per signer and epoch."""
+
+_MARK = 8
+
+
+class Seen(Enum):
+    """What a bundle is to the sequence of its signer."""
+
+    NEW = "new"
+    KNOWN = "known"
+    FORK = "fork"
+    FAR_AHEAD = "far ahead"
+
+
+class Sequence:
+    """The bundles of one signer in one epoch, by eight bytes of their digests.
+
+    ``highest`` is the end of the gap-free part; ``sealed_at`` the number of the first seal bundle, once known.
+    """
+
+    __slots__ = ("_ahead", "_marks", "_recent", "_seal", "forks", "highest", "late_acks", "sealed_at")
+
+    def __init__(self) -> None:
+        self.highest = 0
+        self.sealed_at: int | None = None
+        self.forks = 0
+        self.late_acks = False
+        self._marks = bytearray()
+        self._ahead: dict[int, bytes] = {}
+        self._recent: deque[Bundle] = deque(maxlen=RECENT)
+        self._seal: Bundle | None = None
+
+    @property
+    def sealed(self) -> bool:
+        """The seal and everything before it are here."""
+        return self.sealed_at is not None and self.highest >= self.sealed_at
+
+    @property
+    def seal(self) -> Bundle | None:
+        """The seal bundle, if it was seen."""
+        return self._seal
+
+    def look(self, bundle: Bundle) -> Seen:
+        """Tell what ``bundle`` would be, without keeping it."""
+        number, mark = bundle.sequence, bundle.digest[:_MARK]
+        if number <= self.highest:
+            return Seen.KNOWN if self._marks[(number - 1) * _MARK : number * _MARK] == mark else Seen.FORK
+        held = self._ahead.get(number)
+        if held is not None:
+            return Seen.KNOWN if held == mark else Seen.FORK
+        return Seen.NEW if number <= self.highest + MAX_AHEAD else Seen.FAR_AHEAD
+
+    def keep(self, bundle: Bundle) -> None:
+        """Enter a bundle that ``look`` found new."""
+        number, mark = bundle.sequence, bundle.digest[:_MARK]
+        if number == self.highest + 1 and not self._ahead:
+            self._marks += mark
+            self.highest = number
+        else:
+            self._ahead[number] = mark
+            self._close_gap()
+        self._recent.append(bundle)
+        if bundle.seal and (self.sealed_at is None or number < self.sealed_at):
+            self.sealed_at, self._seal = number, bundle
+
+    def _close_gap(self) -> None:
+        while (mark := self._ahead.pop(self.highest + 1, None)) is not None:
+            self._marks += mark
+            self.highest += 1
+
+    def recent(self, number: int) -> Bundle | None:
+        """Return the bundle of that number if it is still at hand."""
+        return next((bundle for bundle in self._recent if bundle.sequence == number), None)

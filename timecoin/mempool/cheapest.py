@@ -1,0 +1,85 @@
+"""Which pending transactions pay least: a heap that tolerates entries that left the pool meanwhile."""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import Protocol
+
+from timecoin.mempool.entry import Entry, descendants
+from timecoin.mempool.errors import PoolFull
+from timecoin.primitives.hashes import Hash
+
+_SLACK = 4_096
+_Item = tuple[int, int, Hash]
+
+
+class Entries(Protocol):
+    """The pool as seen from here."""
+
+    def get(self, txid: Hash) -> Entry | None:
+        """Return the entry of ``txid``, or None."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class Cheapest:
+    """Entries by fee rate, the latest of equal ones first."""
+
+    def __init__(self) -> None:
+        self._heap: list[_Item] = []
+
+    def push(self, entry: Entry) -> None:
+        """Offer an entry for eviction."""
+        heappush(self._heap, (entry.rate, -entry.order, entry.txid))
+
+    def forget(self, entries: Entries) -> None:
+        """Drop what has left the pool, once that is most of the heap."""
+        if len(self._heap) > 2 * len(entries) + _SLACK:
+            self._heap = [item for item in self._heap if _entry(entries, item) is not None]
+            heapify(self._heap)
+
+    def choose(self, entries: Entries, excess: int, below: int | None, kept: set[Hash]) -> list[Entry]:
+        """Return victims that free ``excess`` bytes, each followed by its descendants.
+
+        Only rates under ``below`` are considered (None: any rate, and too few victims are no error).
+
+        :raises PoolFull: when they do not suffice; then nothing has changed.
+        """
+        chosen: dict[Hash, Entry] = {}
+        popped: list[_Item] = []
+        while excess > 0 and self._heap and (below is None or self._heap[0][0] < below):
+            item = heappop(self._heap)
+            entry = _entry(entries, item)
+            family = None if entry is None or entry.txid in chosen else evictable_family(entry, kept)
+            if family is None:
+                if entry is not None and not entry.certified:
+                    popped.append(item)
+                continue
+            popped.append(item)
+            for member in family:
+                if member.txid not in chosen:
+                    chosen[member.txid] = member
+                    excess -= member.memory
+        if excess > 0 and below is not None:
+            self._restore(popped)
+            raise PoolFull()
+        self._restore([item for item in popped if item[2] not in chosen])
+        return list(chosen.values())
+
+    def _restore(self, items: list[_Item]) -> None:
+        for item in items:
+            heappush(self._heap, item)
+
+
+def evictable_family(entry: Entry, kept: set[Hash]) -> list[Entry] | None:
+    """Return the entry and its descendants if all may go: none certified, acked, final or among ``kept``."""
+    family = [entry, *descendants(entry)]
+    if any(member.certified or member.acked or member.final or member.txid in kept for member in family):
+        return None
+    return family
+
+
+def _entry(entries: Entries, item: _Item) -> Entry | None:
+    entry = entries.get(item[2])
+    return entry if entry is not None and entry.order == -item[1] else None

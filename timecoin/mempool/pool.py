@@ -1,0 +1,119 @@
+"""The unarchived transactions by txid, by what they spend, and by what they pay (protocol.md R5, R6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from timecoin.mempool.cheapest import Cheapest
+from timecoin.mempool.entry import Entry
+from timecoin.primitives.hashes import Hash
+from timecoin.primitives.transaction import OutPoint
+
+
+class Pool:
+    """Holds entries up to ``max_bytes`` of memory; knows which of them compete for a coin.
+
+    Iteration is in the order of admission, so parents come before children.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._entries: dict[Hash, Entry] = {}
+        self._spender: dict[OutPoint, Entry] = {}
+        self._contested: dict[OutPoint, list[Entry]] = {}
+        self._cheapest = Cheapest()
+        self._order = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def __contains__(self, txid: Hash) -> bool:
+        return txid in self._entries
+
+    def get(self, txid: Hash) -> Entry | None:
+        """Return the entry of ``txid``, or None."""
+        return self._entries.get(txid)
+
+    def spenders(self, outpoint: OutPoint) -> tuple[Entry, ...]:
+        """Return all that spend ``outpoint``, first come first."""
+        several = self._contested.get(outpoint)
+        if several is not None:
+            return tuple(several)
+        single = self._spender.get(outpoint)
+        return () if single is None else (single,)
+
+    def is_contested(self, entry: Entry) -> bool:
+        """Tell whether another entry spends one of its coins."""
+        contested = self._contested
+        return bool(contested) and any(outpoint in contested for outpoint in entry.outpoints)
+
+    def rivals(self, entry: Entry) -> tuple[Entry, ...]:
+        """Return the entries that spend a coin of ``entry``, each once, in the order of its inputs."""
+        if not self._contested:
+            return ()
+        found = {
+            other.txid: other for outpoint in entry.outpoints for other in self._contested.get(outpoint, ())
+        }
+        found.pop(entry.txid, None)
+        return tuple(found.values())
+
+    def add(self, entry: Entry, parents: Iterable[Entry]) -> None:
+        """Take an entry whose ``parents`` are in the pool and that is not in it itself."""
+        txid = entry.txid
+        for parent in parents:
+            entry.parents[parent.txid] = parent
+            parent.children[txid] = entry
+        for outpoint in entry.outpoints:
+            first = self._spender.setdefault(outpoint, entry)
+            if first is not entry:
+                self._contested.setdefault(outpoint, [first]).append(entry)
+        self._order += 1
+        entry.order = self._order
+        self._entries[txid] = entry
+        self.bytes += entry.memory
+        self._cheapest.push(entry)
+
+    def remove(self, entry: Entry) -> None:
+        """Take an entry out; its children stay, without it as a parent."""
+        del self._entries[entry.txid]
+        self.bytes -= entry.memory
+        for parent in entry.parents.values():
+            del parent.children[entry.txid]
+        for child in entry.children.values():
+            del child.parents[entry.txid]
+        for outpoint in entry.outpoints:
+            self._unspend(outpoint, entry)
+        self._cheapest.forget(self)
+
+    def _unspend(self, outpoint: OutPoint, entry: Entry) -> None:
+        several = self._contested.get(outpoint)
+        if several is None:
+            del self._spender[outpoint]
+            return
+        several.remove(entry)
+        self._spender[outpoint] = several[0]
+        if len(several) == 1:
+            del self._contested[outpoint]
+
+    def offer_again(self, entry: Entry) -> None:
+        """Let an entry that was certified be evicted again: its certificate lapsed."""
+        self._cheapest.push(entry)
+
+    def victims(
+        self, newcomer: Entry, parents: Iterable[Entry], *, at_any_price: bool = False
+    ) -> list[Entry]:
+        """Return what must go to make room: pending ones of the lowest rates, with their descendants.
+
+        :param at_any_price: the newcomer comes in whatever it pays, and even when not enough can go.
+        :raises PoolFull: when what pays less than the newcomer does not make enough room.
+        """
+        excess = self.bytes + newcomer.memory - self.max_bytes
+        if excess <= 0:
+            return []
+        kept = {parent.txid for parent in parents}
+        return self._cheapest.choose(self, excess, None if at_any_price else newcomer.rate, kept)
+
