@@ -1,13 +1,13 @@
 """The masternode registry: an immutable value, the same on every node (protocol.md section 3).
 
-The registry of a ledger state is that of the *opening* of its open epoch: `Registry.close_epoch` makes the next one,
-and sets follow two epochs behind (`Registry.choose_set`). Entries that do not change are shared from epoch
-to epoch.
+The registry of a ledger state is that of the *opening* of its open epoch: `Registry.close_epoch` makes the
+next one, and sets follow two epochs behind (`Registry.choose_set`). Unchanged entries are shared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
 from timecoin.primitives.codec import DecodeError, Reader, compact_size
@@ -43,7 +43,7 @@ class Registry:
         paid = sum(1 for entry in listed if entry.collateral is not None)
         if not len(self._entries) == len(self._by_key) == len(listed) or len(self._locks) != paid:
             raise ValueError("two registry entries share an id, an operator key or a collateral")
-        if any(a.order >= b.order for a, b in zip(listed, listed[1:], strict=False)):
+        if any(a.order >= b.order for a, b in pairwise(listed)):
             raise ValueError("registry entries are out of order")
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class Registry:
         return self._by_key.get(operator_key)
 
     def locked(self, outpoint: bytes, epoch: int) -> bool:
-        """Whether ``outpoint`` is collateral that no transaction may spend while ``epoch`` is open. One look-up."""
+        """Whether ``outpoint`` is collateral that nobody may spend while ``epoch`` is open. One look-up."""
         release = self._locks.get(outpoint)
         return release is not None and epoch < release
 
@@ -83,7 +83,7 @@ class Registry:
         payloads: Sequence[PayloadRecord],
         coin_exists: Callable[[bytes], bool],
         closing_set: PowerSet | None,
-        present: Set[bytes] | None,
+        present: Container[bytes] | None,
         jailed: Sequence[bytes],
         backend: SignatureBackend,
         chain_id: bytes,

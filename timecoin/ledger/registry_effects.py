@@ -7,7 +7,7 @@ it is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 
 from timecoin.primitives.signing import SignatureBackend, check_all
@@ -98,7 +98,7 @@ class RegistryDraft:
         return self._params.paid_tier(record.outputs[index].value), make_outpoint(record.txid, index)
 
     def _changed(self, payload: Update | Unregister | Return) -> tuple[Entry | None, bytes]:
-        """Return the entry as the payload wants it (None: no effect) and the owner key that must have signed."""
+        """Return the entry as the payload wants it (None: no effect) and the owner key that must sign."""
         opening = self._opening.get(payload.masternode_id)
         entry = self.entries.get(payload.masternode_id)
         if opening is None or entry is None or entry.is_leaving:
@@ -112,14 +112,14 @@ class RegistryDraft:
         return replace(entry, unregistered=self._epoch, release=release), opening.owner_key
 
     def jail(self, masternode_id: bytes) -> None:
-        """Put a masternode out for good for this registration; unknown and already jailed ids change nothing."""
+        """Put a masternode out for good for this registration; unknown and jailed ids change nothing."""
         entry = self.entries.get(masternode_id)
         if entry is None or entry.jailed is not None:
             return
         release = max(entry.release or 0, self._epoch + SET_DELAY + self._params.jail_epochs)
         self.entries[masternode_id] = replace(entry, jailed=self._epoch, release=release)
 
-    def count_attendance(self, expected: PowerSet, present: Set[bytes]) -> None:
+    def count_attendance(self, expected: PowerSet, present: Container[bytes]) -> None:
         """Count who of ``expected``, the set that decided the previous closing block, is in its commit."""
         for member in expected.members:
             entry = self.entries.get(member.masternode_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Container
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from timecoin.primitives.transaction import TxOutput
@@ -33,7 +33,7 @@ def _logarithm(n: int) -> tuple[int, int]:
 def payouts(
     params: Parameters,
     members: PowerSet,
-    signers: Set[bytes] | None,
+    signers: Container[bytes] | None,
     fees: int,
     supply: int,
 ) -> tuple[TxOutput, ...]:

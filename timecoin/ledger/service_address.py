@@ -63,7 +63,7 @@ class ServiceAddress(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> ServiceAddress:
-        """Read ``1.2.3.4:24100``, ``[::1]:24100`` or ``….onion:24100``; ValueError on all but `str`'s form."""
+        """Read ``1.2.3.4:24100``, ``[::1]:24100`` or ``….onion:24100``; ValueError on any other form."""
         host, separator, port = text.rpartition(":")
         if not separator or not port.isascii() or not port.isdigit():
             raise ValueError(f"service address has no port: {text[:80]!r}")
