@@ -13,7 +13,7 @@ from typing import Final
 from timecoin.primitives.codec import DecodeError, Reader, compact_size
 from timecoin.primitives.signing import SignatureBackend
 
-from . import set_choice
+from . import registry_effects, set_choice
 from .params import Parameters
 from .payload_record import PayloadRecord
 from .powerset import PowerSet
@@ -76,6 +76,10 @@ class Registry:
         release = self._locks.get(outpoint)
         return release is not None and epoch < release
 
+    def is_signed(self, record: PayloadRecord, chain_id: bytes, backend: SignatureBackend) -> bool:
+        """Whether a payload of the open epoch is well-formed and signed under the keys of this opening."""
+        return registry_effects.is_signed(self._entries, record, chain_id, backend)
+
     def close_epoch(
         self,
         params: Parameters,
@@ -85,20 +89,21 @@ class Registry:
         closing_set: PowerSet | None,
         present: Container[bytes] | None,
         jailed: Sequence[bytes],
-        backend: SignatureBackend,
+        backend: SignatureBackend | None,
         chain_id: bytes,
     ) -> Registry:
         """Return the registry of the opening of ``epoch + 1``.
 
         ``payloads``: of all blocks of ``epoch``, in chain order; ``coin_exists``: whether an outpoint is in
-        the UTXO set after the closing block. ``closing_set`` decided the previous closing block (S(epoch -
-        1)) and ``present`` are the ids in its commit, as the first block of ``epoch`` carries it; None in
-        the first epoch. ``jailed``: ids convicted by evidence in blocks of ``epoch``, in any order. Returns
-        itself when nothing changes.
+        the UTXO set after the closing block. ``closing_set`` = S(epoch - 1) decided the previous closing block
+        and ``present`` are the ids in its commit, as the first block of ``epoch`` carries it; None in the
+        first epoch. ``jailed``: ids convicted by evidence in blocks of ``epoch``, in any order. ``backend``
+        None: all payloads passed `is_signed` before. Returns itself when nothing changes.
         """
-        draft = RegistryDraft(params, epoch, self._entries, chain_id)
+        draft = RegistryDraft(params, epoch, self._entries)
         for record in payloads:
-            draft.apply(record, coin_exists, backend)
+            if backend is None or self.is_signed(record, chain_id, backend):
+                draft.apply(record, coin_exists)
         for masternode_id in jailed:
             draft.jail(masternode_id)
         if closing_set is not None and present is not None:

@@ -37,35 +37,29 @@ SET_DELAY = 2
 class RegistryDraft:
     """The registry while one closing block is applied; ``entries`` is the result, in registration order."""
 
-    def __init__(
-        self, params: Parameters, epoch: int, opening: Mapping[bytes, Entry], chain_id: bytes
-    ) -> None:
+    def __init__(self, params: Parameters, epoch: int, opening: Mapping[bytes, Entry]) -> None:
         self.entries = dict(opening)
         self._params = params
         self._epoch = epoch
         self._opening = opening
-        self._chain_id = chain_id
+        self._free = sum(1 for entry in opening.values() if not entry.is_paid)
         # A key stays taken by whoever had it at the opening: S(e+1) may still know it under that id.
         self._key_users = {entry.operator_key: id_ for id_, entry in opening.items()}
 
-    def apply(
-        self, record: PayloadRecord, coin_exists: Callable[[bytes], bool], backend: SignatureBackend
-    ) -> None:
-        """Apply one payload; malformed, badly signed, colliding or pointless ones change nothing."""
+    def apply(self, record: PayloadRecord, coin_exists: Callable[[bytes], bool]) -> None:
+        """Apply one well-signed payload; malformed, colliding or pointless ones change nothing."""
         payload = parse(record.data)
         if payload is None:
             return
         if isinstance(payload, Register):
             entry = self._registered(record, payload, coin_exists)
-            owner_key = payload.owner_key
         else:
-            entry, owner_key = self._changed(payload)
-        if entry is None or self._collides(entry) or not _keys_are_points(backend, payload):
+            entry = self._changed(payload)
+        if entry is None or self._collides(entry):
             return
-        digest = signing_digest(self._chain_id, record.hash_prevouts, payload)
-        if check_all(backend, signature_checks(payload, digest, owner_key)):
-            self._key_users[entry.operator_key] = entry.masternode_id
-            self.entries[entry.masternode_id] = entry
+        self._free += isinstance(payload, Register) and not entry.is_paid
+        self._key_users[entry.operator_key] = entry.masternode_id
+        self.entries[entry.masternode_id] = entry
 
     def _collides(self, entry: Entry) -> bool:
         return self._key_users.get(entry.operator_key, entry.masternode_id) != entry.masternode_id
@@ -91,25 +85,21 @@ class RegistryDraft:
 
     def _tier(self, record: PayloadRecord, index: int) -> tuple[Tier | None, bytes | None]:
         if index == FREE:
-            taken = sum(1 for entry in self.entries.values() if not entry.is_paid)
-            return (Tier.FREE if taken < self._params.max_free else None), None
+            return (Tier.FREE if self._free < self._params.max_free else None), None
         if index >= len(record.outputs):
             return None, None
         return self._params.paid_tier(record.outputs[index].value), make_outpoint(record.txid, index)
 
-    def _changed(self, payload: Update | Unregister | Return) -> tuple[Entry | None, bytes]:
-        """Return the entry as the payload wants it (None: no effect) and the owner key that must sign."""
-        opening = self._opening.get(payload.masternode_id)
+    def _changed(self, payload: Update | Unregister | Return) -> Entry | None:
         entry = self.entries.get(payload.masternode_id)
-        if opening is None or entry is None or entry.is_leaving:
-            return None, b""
+        if entry is None or entry.is_leaving or payload.masternode_id not in self._opening:
+            return None
         if isinstance(payload, Update):
-            return _updated(entry, payload), opening.owner_key
+            return _updated(entry, payload)
         if isinstance(payload, Return):
-            returned = replace(entry, suspended=False, absent=0) if entry.suspended else None
-            return returned, opening.owner_key
+            return replace(entry, suspended=False, absent=0) if entry.suspended else None
         release = self._epoch + SET_DELAY + self._params.unbonding_epochs
-        return replace(entry, unregistered=self._epoch, release=release), opening.owner_key
+        return replace(entry, unregistered=self._epoch, release=release)
 
     def jail(self, masternode_id: bytes) -> None:
         """Put a masternode out for good for this registration; unknown and jailed ids change nothing."""
@@ -156,6 +146,27 @@ def _updated(entry: Entry, update: Update) -> Entry:
         payout=update.payout or entry.payout,
         service=update.service or entry.service,
     )
+
+
+def is_signed(
+    opening: Mapping[bytes, Entry], record: PayloadRecord, chain_id: bytes, backend: SignatureBackend
+) -> bool:
+    """Whether the payload is well-formed, its keys are points and it is signed under the opening's keys."""
+    payload = parse(record.data)
+    if payload is None or not _keys_are_points(backend, payload):
+        return False
+    owner_key = _owner_key(opening, payload)
+    if owner_key is None:
+        return False
+    digest = signing_digest(chain_id, record.hash_prevouts, payload)
+    return check_all(backend, signature_checks(payload, digest, owner_key))
+
+
+def _owner_key(opening: Mapping[bytes, Entry], payload: Payload) -> bytes | None:
+    if isinstance(payload, Register):
+        return payload.owner_key
+    entry = opening.get(payload.masternode_id)
+    return None if entry is None else entry.owner_key
 
 
 def _keys_are_points(backend: SignatureBackend, payload: Payload) -> bool:
