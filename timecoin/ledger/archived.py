@@ -12,12 +12,12 @@ from struct import Struct
 from typing import NamedTuple
 
 from timecoin.ledger.blocktx import BlockTx, Changes
-from timecoin.ledger.payload import FREE, Payload, Register, parse, signature_checks, signing_digest
+from timecoin.ledger.payload import FREE, Register, parse
 from timecoin.ledger.payload_record import PayloadRecord
 from timecoin.ledger.registry import Registry
 from timecoin.primitives.codec import Reader
 from timecoin.primitives.hashes import Hash
-from timecoin.primitives.signing import SignatureBackend, check_all
+from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import OutPoint, Transaction, make_outpoint
 
 _OP_RETURN = 0x6A
@@ -77,24 +77,8 @@ def fresh_payloads(
     """
     carriers = [(position, item.tx) for position, item in enumerate(txs, 1) if _carries_data(item.tx)]
     records = [PayloadRecord.of(tx, height, position) for position, tx in carriers]
-    return [r for r in records if r is not None and _is_signed(chain_id, registry, r, backend)]
+    return [r for r in records if r is not None and registry.is_signed(r, chain_id, backend)]
 
 
 def _carries_data(tx: Transaction) -> bool:
     return _OP_RETURN in [script[0] for _, script in tx.outputs]
-
-
-def _is_signed(chain_id: Hash, registry: Registry, record: PayloadRecord, backend: SignatureBackend) -> bool:
-    payload = parse(record.data)
-    owner_key = None if payload is None else _owner_key(registry, payload)
-    if payload is None or owner_key is None:
-        return False
-    digest = signing_digest(chain_id, record.hash_prevouts, payload)
-    return check_all(backend, signature_checks(payload, digest, owner_key))
-
-
-def _owner_key(registry: Registry, payload: Payload) -> bytes | None:
-    if isinstance(payload, Register):
-        return payload.owner_key
-    entry = registry.get(payload.masternode_id)
-    return None if entry is None else entry.owner_key

@@ -66,7 +66,7 @@ def assemble(
     priorities, _ = step(state.current, state.priorities)
     opening = state.opening
     if closing:
-        opening = next_opening(params, state, content, slot_time, priorities, judge)
+        opening = next_opening(params, state, content, slot_time, priorities)
     muhash = state.muhash.update(
         elements(content.changes.made.items()), elements(content.changes.gone.items())
     )

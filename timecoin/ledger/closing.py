@@ -9,7 +9,6 @@ from timecoin.ledger.params import Parameters
 from timecoin.ledger.registry import Registry
 from timecoin.ledger.rotation import carry
 from timecoin.ledger.state import LedgerState
-from timecoin.primitives.signing import SignatureBackend
 
 
 def next_opening(
@@ -18,13 +17,12 @@ def next_opening(
     content: Content,
     slot_time: int,
     priorities: tuple[int, ...],
-    backend: SignatureBackend,
 ) -> Opening:
     """Return the opening of epoch + 1 that a closing block with ``content`` at ``slot_time`` leads to.
 
     ``priorities`` are those of S(epoch) after the step of the closing block's height.
     """
-    registry = _next_registry(params, state, content, backend)
+    registry = _next_registry(params, state, content)
     following, free_mode = registry.choose_set(params, state.following, state.free_mode)
     return Opening(
         epoch=state.epoch + 1,
@@ -38,9 +36,8 @@ def next_opening(
     )
 
 
-def _next_registry(
-    params: Parameters, state: LedgerState, content: Content, backend: SignatureBackend
-) -> Registry:
+def _next_registry(params: Parameters, state: LedgerState, content: Content) -> Registry:
+    # The payloads' signatures were judged in the blocks that archived them.
     # No commit opened the first epoch, so nobody was absent from it.
     is_first = state.epoch == FIRST_EPOCH
     return state.registry.close_epoch(
@@ -51,6 +48,6 @@ def _next_registry(
         None if is_first else state.previous_set,
         None if is_first else frozenset(content.signers),
         content.jailed,
-        backend,
+        None,
         state.chain_id,
     )
