@@ -1,1 +1,3 @@
-"""Framing, messages, handshake, peers, rate limits, address book, dialling."""
+"""Talking to other nodes: frames, messages, handshake, peers, addresses and dialling (protocol.md, sections 8
+and 9).
+"""
