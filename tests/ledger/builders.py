@@ -25,13 +25,12 @@ from timecoin.ledger.service_address import ServiceAddress
 from timecoin.ledger.state import LedgerState
 from timecoin.ledger.tiers import Tier
 from timecoin.ledger.verify import verify_block
-from timecoin.ledger.witness import check_signatures
 from timecoin.primitives.amounts import COIN
 from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit, Header
 from timecoin.primitives.hashes import hash160, sha256
 from timecoin.primitives.script import multisig, op_return, p2wpkh, p2wpkh_script_code, p2wsh
 from timecoin.primitives.sighash import Bip143
-from timecoin.primitives.signing import get_backend
+from timecoin.primitives.signing import check_all, get_backend
 from timecoin.primitives.transaction import OutPoint, Transaction, TxInput, TxOutput
 
 BACKEND = get_backend()
@@ -317,7 +316,7 @@ class Chain:
     def verify(self, block: Block) -> Assembled:
         """``block`` as every node verifies it: content, order, header, last commit, signatures."""
         txs = self.resolve(block.transactions[1:])
-        if not check_signatures(BACKEND, block_signature_checks(txs)):
+        if not check_all(BACKEND, block_signature_checks(txs)):
             raise AssertionError("a signature in a test's block is not valid")
         return verify_block(self.params, self.state, block, txs, BACKEND)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from timecoin.ledger import errors
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.params import Parameters
-from timecoin.ledger.witness import check_signatures, signature_checks, verify_transaction
+from timecoin.ledger.witness import signature_checks, verify_transaction
 from timecoin.primitives.script import Kind, classify
 from timecoin.primitives.transaction import (
     FINAL_SEQUENCE,
@@ -28,7 +28,6 @@ __all__ = [
     "LOCK_TIME_THRESHOLD",
     "CollateralLocks",
     "check_inputs",
-    "check_signatures",
     "check_transaction",
     "is_final",
     "minimum_fee",

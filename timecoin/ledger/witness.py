@@ -6,7 +6,7 @@ be verified in any order, in batches, in any thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from timecoin.ledger import errors
@@ -16,7 +16,7 @@ from timecoin.primitives.ecdsa_encoding import is_compressed_form
 from timecoin.primitives.hashes import hash160, sha256
 from timecoin.primitives.script import Kind, classify, p2wpkh_script_code, parse_multisig
 from timecoin.primitives.sighash import Bip143
-from timecoin.primitives.signing import SignatureBackend, SignatureCheck
+from timecoin.primitives.signing import SignatureBackend, SignatureCheck, check_all
 from timecoin.primitives.transaction import Transaction
 
 
@@ -103,12 +103,7 @@ def _multisig_of(index: int, coin: Coin, witness: Sequence[bytes]) -> tuple[int,
     return required, tuple(keys), script
 
 
-def check_signatures(backend: SignatureBackend, checks: Iterable[Check]) -> bool:
-    """Whether every one of ``checks`` holds; the slow part of validation, which belongs in a thread."""
-    return all(check.holds(backend) for check in checks)
-
-
 def verify_transaction(backend: SignatureBackend, tx: Transaction, coins: Sequence[Coin]) -> None:
     """Verify all signatures of ``tx``; raises ``SignatureInvalid`` and as :func:`signature_checks`."""
-    if not check_signatures(backend, signature_checks(tx, coins)):
+    if not check_all(backend, signature_checks(tx, coins)):
         raise errors.SignatureInvalid()

@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT",
     "SignatureBackend",
     "SignatureCheck",
+    "Verifiable",
     "check_all",
     "get_backend",
 ]
@@ -73,7 +74,15 @@ class SignatureCheck(NamedTuple):
         return backend.verify(self.key, self.digest, self.signature)
 
 
-def check_all(backend: SignatureBackend, checks: Iterable[SignatureCheck]) -> bool:
+class Verifiable(Protocol):
+    """Anything that a backend can find to hold: a :class:`SignatureCheck`, or several that depend on each other."""
+
+    def holds(self, backend: SignatureBackend) -> bool:
+        """Whether ``backend`` finds it valid."""
+        ...
+
+
+def check_all(backend: SignatureBackend, checks: Iterable[Verifiable]) -> bool:
     """Whether all ``checks`` hold; stops at the first that does not."""
     return all(check.holds(backend) for check in checks)
 
