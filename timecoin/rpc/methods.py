@@ -1,0 +1,28 @@
+"""All RPC methods of the node."""
+
+from __future__ import annotations
+
+from timecoin.rpc import (
+    methods_chain,
+    methods_control,
+    methods_finality,
+    methods_masternode,
+    methods_mempool,
+    methods_network,
+)
+from timecoin.rpc.table import Method, make_table
+
+
+def all_methods() -> dict[str, Method]:
+    """The methods by name."""
+    return make_table(
+        module.METHODS
+        for module in (
+            methods_chain,
+            methods_control,
+            methods_finality,
+            methods_masternode,
+            methods_mempool,
+            methods_network,
+        )
+    )

@@ -1,0 +1,58 @@
+"""RPC methods about the node itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from timecoin.rpc.errors import METHOD_NOT_FOUND, RpcError
+from timecoin.rpc.table import Context, method
+
+
+def help_text(context: Context, command: str = "") -> str:
+    """The list of methods by category, or how to call one of them."""
+    if command:
+        found = context.methods.get(command)
+        if found is None:
+            raise RpcError(METHOD_NOT_FOUND, f"help: unknown command: {command}")
+        return found.text
+    lines: list[str] = []
+    for category in sorted({each.category for each in context.methods.values()}):
+        members = sorted(each.usage for each in context.methods.values() if each.category == category)
+        lines += [f"== {category} ==", *members, ""]
+    return "\n".join(lines).rstrip()
+
+
+def stop(context: Context) -> str:
+    """Stop the node."""
+    context.node.stop()
+    return "TimeCoin node stopping"
+
+
+def uptime(context: Context) -> int:
+    """Seconds since the node started."""
+    return (context.node.now_ms() - context.node.started_ms()) // 1000
+
+
+def getrpcinfo(context: Context) -> dict[str, Any]:
+    """Calls under way with their durations in microseconds, and how late the reactor is (milliseconds)."""
+    now, reactor = context.node.now_ms(), context.node.reactor()
+    return {
+        "active_commands": [
+            {"method": each.method, "duration": 1000 * (now - each.since_ms)}
+            for each in context.active.values()
+        ],
+        "reactor": {
+            "samples": reactor.samples,
+            "late_p50_ms": reactor.p50_ms,
+            "late_p99_ms": reactor.p99_ms,
+            "late_max_ms": reactor.max_ms,
+        },
+    }
+
+
+METHODS = (
+    method("Control", getrpcinfo),
+    method("Control", help_text, name="help", while_starting=True),
+    method("Control", stop, while_starting=True),
+    method("Control", uptime, while_starting=True),
+)
