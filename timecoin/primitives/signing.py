@@ -75,7 +75,7 @@ class SignatureCheck(NamedTuple):
 
 
 class Verifiable(Protocol):
-    """Anything that a backend can find to hold: a :class:`SignatureCheck`, or several that depend on each other."""
+    """Anything that a backend can find to hold: one signature, or several that depend on each other."""
 
     def holds(self, backend: SignatureBackend) -> bool:
         """Whether ``backend`` finds it valid."""
