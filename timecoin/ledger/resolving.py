@@ -38,24 +38,23 @@ def resolve(
     resolved = []
     for tx in transactions:
         try:
+            is_checked = tx.wtxid in checked
+            if not is_checked:
+                check_transaction(params, tx)
             coins = _coins(tx, parents, code, lookup)
-            resolved.append(BlockTx(tx, coins, _fee(params, state, tx, coins, checked)))
+            fee = _fee(tx, coins) if is_checked else _checked_fee(params, state, tx, coins)
         except TxInvalid as error:
             raise BadTransaction(display(tx.txid), error) from error
+        resolved.append(BlockTx(tx, coins, fee))
     return resolved
 
 
-def _fee(
-    params: Parameters,
-    state: LedgerState,
-    tx: Transaction,
-    coins: tuple[Coin, ...],
-    checked: Container[Hash],
-) -> int:
-    if tx.wtxid in checked:
-        return sum([coin.value for coin in coins]) - sum([output.value for output in tx.outputs])
-    check_transaction(params, tx)
+def _checked_fee(params: Parameters, state: LedgerState, tx: Transaction, coins: tuple[Coin, ...]) -> int:
     return check_inputs(params, state.registry, state.epoch, tx, coins)
+
+
+def _fee(tx: Transaction, coins: tuple[Coin, ...]) -> int:
+    return sum([coin.value for coin in coins]) - sum([output.value for output in tx.outputs])
 
 
 def _coins(
