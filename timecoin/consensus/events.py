@@ -49,6 +49,12 @@ class Reopened(NamedTuple):
     txids: tuple[Hash, ...]
 
 
+class Fresh(NamedTuple):
+    """A bundle that had come too early was counted now: journal it and pass it on like one just received."""
+
+    bundle: Bundle
+
+
 class Unknown(NamedTuple):
     """A bundle of ``signer`` names transactions whose bodies I lack: fetch them from its sender."""
 
@@ -109,6 +115,7 @@ Event: TypeAlias = (
     | Rejected
     | Evicted
     | Reopened
+    | Fresh
     | Unknown
     | ParentsKnown
     | Equivocation

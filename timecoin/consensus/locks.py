@@ -10,7 +10,7 @@ from timecoin.primitives.transaction import OutPoint
 
 
 class Locks:
-    """My vote locks of one epoch, by outpoint; an interim block takes away only those whose coin it spends."""
+    """My vote locks of one epoch, by outpoint; an interim block removes those whose coin it spends."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch

@@ -1,4 +1,4 @@
-"""Which bundles of a signer were seen: the gap-free sequence, its seal, and double use of a number (protocol.md 4)."""
+"""Which bundles of a signer were seen: the gap-free sequence, its seal, double numbers (protocol.md 4)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Seen(Enum):
 class Sequence:
     """The bundles of one signer in one epoch, by eight bytes of their digests.
 
-    ``highest`` is the end of the gap-free part; ``sealed_at`` the number of the first seal bundle, once known.
+    ``highest`` is the end of the gap-free part; ``sealed_at`` the number of the first seal bundle, if known.
     """
 
     __slots__ = ("_ahead", "_marks", "_recent", "_seal", "forks", "highest", "late_acks", "sealed_at")

@@ -47,4 +47,4 @@ def check_statement(
         raise WrongSet(set_hash.hex())
     if not 0 <= signer < len(members.members):
         raise NotAMember(str(signer))
-    return SignatureCheck(members.members[signer].operator_key, digest, signature)
+    return SignatureCheck(members.members[signer].operator_key, digest, signature, compact=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from timecoin.consensus.bundle import Bundle
@@ -13,7 +14,9 @@ MAX_UNKNOWN = 16_384
 """Statements of one signer about unknown bodies; above that its bundles wait until bodies come."""
 
 MAX_UNKEPT = 65_536
-"""Tallies of bodies that were seen and not kept; the oldest that no third of the power voted for goes first."""
+"""Tallies of bodies that were seen and not kept; the oldest without votes of a third goes first."""
+
+_SPARED = 64
 
 
 class Tally:
@@ -59,7 +62,7 @@ class Tallies:
         self.members = members
         self.unknown = [0] * len(members)
         self._by_txid: dict[Hash, Tally] = {}
-        self._unkept: dict[Hash, None] = {}
+        self._unkept: OrderedDict[Hash, None] = OrderedDict()
         self.get = self._by_txid.get
 
     def __len__(self) -> int:
@@ -119,7 +122,7 @@ class Tallies:
             self._discharge(tally)
 
     def bodies_wanted(self) -> Iterator[Tally]:
-        """Yield the tallies whose bodies should be fetched: never seen, or a third of the power voted (R5)."""
+        """Yield tallies whose bodies should be fetched: never seen, or a third of the power voted (R5)."""
         for tally in self._by_txid.values():
             if tally.entry is None and (not tally.unkept or self.members.exceeds_third(tally.vote_power)):
                 yield tally
@@ -131,10 +134,13 @@ class Tallies:
                     self.unknown[signer] -= 1
 
     def _drop_oldest(self) -> None:
-        for txid in self._unkept:
-            if not self.members.exceeds_third(self._by_txid[txid].vote_power):
-                del self._unkept[txid], self._by_txid[txid]
-                return
+        for _ in range(_SPARED):
+            oldest = next(iter(self._unkept))
+            if not self.members.exceeds_third(self._by_txid[oldest].vote_power):
+                break
+            self._unkept.move_to_end(oldest)
+        oldest, _ = self._unkept.popitem(last=False)
+        del self._by_txid[oldest]
 
 
 def signers_of(mask: int) -> Iterator[int]:

@@ -1,8 +1,8 @@
 """The 16-ary Merkle tree over the txids of a bundle (protocol.md 4).
 
-A leaf is ``SHA256(00 ‖ txid)``, a node ``SHA256(01 ‖ up to 16 children)``, and the shape follows from the
-count alone: every level is cut into groups of 16 until one hash is left.  The count is signed beside the root, so
-a path has one shape only.
+A leaf is ``SHA256(00 ‖ txid)``, a node ``SHA256(01 ‖ up to 16 children)``, and the shape follows from
+the count alone: every level is cut into groups of 16 until one hash is left.  The count is signed beside the
+root, so a path has one shape only.
 """
 
 from __future__ import annotations

@@ -39,10 +39,13 @@ class Cheapest:
             self._heap = [item for item in self._heap if _entry(entries, item) is not None]
             heapify(self._heap)
 
-    def choose(self, entries: Entries, excess: int, below: int | None, kept: set[Hash]) -> list[Entry]:
+    def choose(
+        self, entries: Entries, excess: int, below: int | None, kept: set[Hash], keep_voted: bool
+    ) -> list[Entry]:
         """Return victims that free ``excess`` bytes, each followed by its descendants.
 
-        Only rates under ``below`` are considered (None: any rate, and too few victims are no error).
+        Only rates under ``below`` are considered (None: any rate, and too few victims are no error), and with
+        ``keep_voted`` only what I did not vote for.
 
         :raises PoolFull: when they do not suffice; then nothing has changed.
         """
@@ -51,9 +54,9 @@ class Cheapest:
         while excess > 0 and self._heap and (below is None or self._heap[0][0] < below):
             item = heappop(self._heap)
             entry = _entry(entries, item)
-            family = None if entry is None or entry.txid in chosen else evictable_family(entry, kept)
+            family = None if entry is None or entry.txid in chosen else evictable_family(entry, kept, keep_voted)
             if family is None:
-                if entry is not None and not entry.certified:
+                if entry is not None and not _stays(entry):
                     popped.append(item)
                 continue
             popped.append(item)
@@ -72,12 +75,16 @@ class Cheapest:
             heappush(self._heap, item)
 
 
-def evictable_family(entry: Entry, kept: set[Hash]) -> list[Entry] | None:
-    """Return the entry and its descendants if all may go: none certified, acked, final or among ``kept``."""
+def evictable_family(entry: Entry, kept: set[Hash], keep_voted: bool) -> list[Entry] | None:
+    """Return the entry and its descendants if all may go: none local, certified or among ``kept``."""
     family = [entry, *descendants(entry)]
-    if any(member.certified or member.acked or member.final or member.txid in kept for member in family):
+    if any(_stays(each) or each.txid in kept or (keep_voted and each.voted) for each in family):
         return None
     return family
+
+
+def _stays(entry: Entry) -> bool:
+    return entry.local or entry.certified or entry.acked or entry.final
 
 
 def _entry(entries: Entries, item: _Item) -> Entry | None:

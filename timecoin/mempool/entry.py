@@ -71,13 +71,17 @@ class Entry:
 
 def ancestors(entry: Entry, limit: int) -> list[Entry] | None:
     """Return all unarchived ancestors, nearest first, or None when there are more than ``limit``."""
+    return _lineage(entry, limit)
+
+
+def _lineage(entry: Entry, limit: int | None) -> list[Entry] | None:
     found: dict[Hash, Entry] = {}
     stack = list(entry.parents.values())
     while stack:
         parent = stack.pop()
         if parent.txid not in found:
             found[parent.txid] = parent
-            if len(found) > limit:
+            if limit is not None and len(found) > limit:
                 return None
             stack.extend(parent.parents.values())
     return list(found.values())
@@ -93,3 +97,8 @@ def descendants(entry: Entry) -> list[Entry]:
             found[child.txid] = child
             stack.extend(child.children.values())
     return sorted(found.values(), key=lambda child: child.order)
+
+
+def all_ancestors(entry: Entry) -> list[Entry]:
+    """Return all unarchived ancestors, however many."""
+    return _lineage(entry, None) or []

@@ -104,16 +104,23 @@ class Pool:
         self._cheapest.push(entry)
 
     def victims(
-        self, newcomer: Entry, parents: Iterable[Entry], *, at_any_price: bool = False
+        self,
+        newcomer: Entry,
+        parents: Iterable[Entry],
+        *,
+        at_any_price: bool = False,
+        keep_voted: bool = False,
     ) -> list[Entry]:
         """Return what must go to make room: pending ones of the lowest rates, with their descendants.
 
         :param at_any_price: the newcomer comes in whatever it pays, and even when not enough can go.
+        :param keep_voted: nothing goes that I voted for in this epoch.
         :raises PoolFull: when what pays less than the newcomer does not make enough room.
         """
         excess = self.bytes + newcomer.memory - self.max_bytes
         if excess <= 0:
             return []
         kept = {parent.txid for parent in parents}
-        return self._cheapest.choose(self, excess, None if at_any_price else newcomer.rate, kept)
+        below = None if at_any_price else newcomer.rate
+        return self._cheapest.choose(self, excess, below, kept, keep_voted)
 

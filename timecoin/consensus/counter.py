@@ -1,0 +1,155 @@
+"""Counting the bundles of an epoch: what each brings about and what it proves (protocol.md R1 to R3, R6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from timecoin.consensus.bundle import Bundle
+from timecoin.consensus.events import AckAfterSeal, Equivocation, RivalVotes
+from timecoin.consensus.sequences import MAX_FORKS, Seen, Sequence
+from timecoin.consensus.tally import Tallies, Tally, signers_of
+from timecoin.ledger.powerset import PowerSet
+from timecoin.mempool.pool import Pool
+from timecoin.primitives.hashes import Hash
+
+
+class Counted:
+    """What one bundle brought about, each list in the order of the bundle.
+
+    ``fresh``: it was not known, so it is worth keeping and passing on.
+    """
+
+    __slots__ = ("backed", "certified", "final", "fresh", "offences", "unknown")
+
+    def __init__(self, fresh: bool) -> None:
+        self.fresh = fresh
+        self.certified: list[Tally] = []
+        self.final: list[Tally] = []
+        self.backed: list[Hash] = []
+        self.unknown: list[Hash] = []
+        self.offences: list[Equivocation | RivalVotes | AckAfterSeal] = []
+
+
+class Counter:
+    """Tallies and sequences of the members of one epoch.
+
+    Every validly signed statement counts, once, whatever the order in which bundles come and whatever else
+    their signer said: what is a quorum for one honest node must be one for every node that it shows it to.
+    """
+
+    def __init__(self, members: PowerSet, pool: Pool, is_archived: Callable[[Hash], bool]) -> None:
+        self.members = members
+        self.tallies = Tallies(members)
+        self.sequences = [Sequence() for _ in members.members]
+        self.seals_mask = 0
+        self._pool = pool
+        self._is_archived = is_archived
+
+    def count(self, bundle: Bundle) -> Counted | None:
+        """Count a verified bundle of this epoch and set.
+
+        None, and nothing changed, when unknown bodies used up its signer's allowance: it comes again with the
+        next sync.
+        """
+        sequence = self.sequences[bundle.signer]
+        seen = sequence.look(bundle)
+        if seen is not Seen.KNOWN and not self.tallies.has_room(bundle.signer):
+            return None
+        counted = Counted(seen is not Seen.KNOWN)
+        self._enter(sequence, bundle, seen, counted)
+        self._count_votes(bundle, counted)
+        self._count_acks(bundle, counted)
+        return counted
+
+    def _enter(self, sequence: Sequence, bundle: Bundle, seen: Seen, counted: Counted) -> None:
+        if seen is Seen.NEW:
+            sequence.keep(bundle)
+            if sequence.sealed:
+                self.seals_mask |= 1 << bundle.signer
+        elif seen is Seen.FORK:
+            sequence.forks += 1
+            counted.fresh = sequence.forks <= MAX_FORKS
+            if sequence.forks == 1:
+                first = sequence.recent(bundle.sequence)
+                counted.offences.append(Equivocation(bundle.signer, bundle.sequence, first, bundle))
+        sealed_at = sequence.sealed_at
+        if sealed_at is not None and bundle.acks and bundle.sequence > sealed_at and not sequence.late_acks:
+            sequence.late_acks = True
+            counted.offences.append(AckAfterSeal(bundle.signer, sequence.seal, bundle))
+
+    def _count_votes(self, bundle: Bundle, counted: Counted) -> None:
+        signer = bundle.signer
+        bit, power = 1 << signer, self.members.members[signer].power
+        get = self.tallies.get
+        for txid in bundle.votes:
+            tally = get(txid) or self._open(txid, counted)
+            if tally is None or tally.votes & bit:
+                continue
+            tally.votes |= bit
+            tally.vote_power += power
+            tally.vote_bundles.append(bundle)
+            if tally.entry is None:
+                self._charge(tally, signer, counted)
+            elif self._pool.is_contested(tally.entry):
+                self.find_rival_votes(tally, bit, counted)
+            if not tally.certified and self.is_certificate(tally):
+                tally.certified = True
+                counted.certified.append(tally)
+
+    def _count_acks(self, bundle: Bundle, counted: Counted) -> None:
+        signer = bundle.signer
+        bit, power = 1 << signer, self.members.members[signer].power
+        get = self.tallies.get
+        for txid in bundle.acks:
+            tally = get(txid) or self._open(txid, counted)
+            if tally is None or tally.acks & bit:
+                continue
+            tally.acks |= bit
+            tally.ack_power += power
+            tally.ack_bundles.append(bundle)
+            if tally.entry is None:
+                self._charge(tally, signer, counted)
+            if not tally.certified and self.members.exceeds_third(tally.ack_power):
+                counted.backed.append(txid)
+            if not tally.final and self.is_final(tally):
+                tally.final = True
+                counted.final.append(tally)
+
+    def is_certificate(self, tally: Tally) -> bool:
+        """Tell whether the votes are a quorum: strictly more than two thirds of the registered power."""
+        return self.members.is_quorum(tally.vote_power)
+
+    def is_final(self, tally: Tally) -> bool:
+        """Tell whether the acks are a quorum."""
+        return self.members.is_quorum(tally.ack_power)
+
+    def _open(self, txid: Hash, counted: Counted) -> Tally | None:
+        if self._is_archived(txid):
+            return None
+        counted.unknown.append(txid)
+        return self.tallies.open(txid)
+
+    def _charge(self, tally: Tally, signer: int, counted: Counted) -> None:
+        if not tally.unkept:
+            self.tallies.unknown[signer] += 1
+        elif self._just_exceeded_third(tally, signer):
+            counted.unknown.append(tally.txid)
+
+    def _just_exceeded_third(self, tally: Tally, signer: int) -> bool:
+        before = tally.vote_power - self.members.members[signer].power
+        return self.members.exceeds_third(tally.vote_power) and not self.members.exceeds_third(before)
+
+    def find_rival_votes(self, tally: Tally, mask: int, counted: Counted) -> None:
+        """Look for signers of ``mask`` that voted for a rival as well (protocol.md 3, evidence)."""
+        if tally.entry is None:
+            return
+        for rival in self._pool.rivals(tally.entry):
+            other = self.tallies.get(rival.txid)
+            for signer in signers_of(other.votes & mask & tally.votes if other is not None else 0):
+                assert other is not None
+                bundles = (_vote_of(other, signer), _vote_of(tally, signer))
+                counted.offences.append(RivalVotes(signer, (rival.txid, tally.txid), bundles))
+
+
+def _vote_of(tally: Tally, signer: int) -> Bundle:
+    return next(bundle for bundle in tally.vote_bundles if bundle.signer == signer)
