@@ -95,10 +95,10 @@ class Registry:
         """Return the registry of the opening of ``epoch + 1``.
 
         ``payloads``: of all blocks of ``epoch``, in chain order; ``coin_exists``: whether an outpoint is in
-        the UTXO set after the closing block. ``closing_set`` = S(epoch - 1) decided the previous closing block
-        and ``present`` are the ids in its commit, as the first block of ``epoch`` carries it; None in the
-        first epoch. ``jailed``: ids convicted by evidence in blocks of ``epoch``, in any order. ``backend``
-        None: all payloads passed `is_signed` before. Returns itself when nothing changes.
+        the UTXO set after the closing block. ``closing_set`` = S(epoch - 1) decided the previous closing
+        block and ``present`` are the ids in its commit, as the first block of ``epoch`` carries it; None
+        in the first epoch. ``jailed``: ids convicted by evidence in blocks of ``epoch``, in any order.
+        ``backend`` None: all payloads passed `is_signed` before. Returns itself when nothing changes.
         """
         draft = RegistryDraft(params, epoch, self._entries)
         for record in payloads:
