@@ -1,0 +1,182 @@
+"""
+The chain store: decided blocks, the coin set, and where each transaction stands.
+
+Two databases. *blocks* takes one atomic transaction for each decided block (protocol.md 6 R11). *coins* holds
+the trees, which follow lazily: until a block is merged, its changes are in memory, and they are read back
+from *blocks* at the next start.
+
+Threads. The storage thread (one, never two at a time) calls :meth:`ChainStore.commit_block` and
+:meth:`ChainStore.merge`, which block and return a token. The reactor thread hands the token to
+:meth:`ChainStore.committed` or :meth:`ChainStore.merged`, in the order of the calls; only then do its own
+reads change. Reads of blocks go through :attr:`ChainStore.archive`, in any thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Self
+
+from timecoin.ledger.coins import Coin, decode_coin
+from timecoin.ledger.state import LedgerState
+from timecoin.storage.archive import Archive
+from timecoin.storage.database import file_of, pack_database
+from timecoin.storage.delta import CommittedBlock
+from timecoin.storage.errors import CoinsBusy, UnknownBlock
+from timecoin.storage.opening import open_blocks, open_coins, stored_tip, unmerged_deltas
+from timecoin.storage.reader import ChainReader, TipRecord
+from timecoin.storage.snapshot import CoinSnapshot
+from timecoin.storage.writer import CHUNK_KEYS, ChainWriter, Committed, Limits, Merged
+
+PACK_MARGIN = 60.0
+"""Seconds of history that a pack leaves, so that no reader's view is pulled away from under it."""
+
+
+class ChainStore:
+    """Built by :meth:`open`; see the module for who may call what."""
+
+    def __init__(self, blocks: Any, coins: Any, uri_coins: str, limits: Limits) -> None:
+        unmerged = unmerged_deltas(blocks, coins)
+        self._blocks, self._coins_database, self._uri_coins = blocks, coins, uri_coins
+        self.archive = Archive(blocks)
+        self._writer = ChainWriter(blocks, coins, unmerged, limits)
+        self._reader = ChainReader(coins, self.archive, unmerged, stored_tip(blocks))
+        self._state: LedgerState | None = None
+        self._snapshots = 0
+        self._packing = False
+        self._lock = Lock()
+
+    @classmethod
+    def open(cls, uri_blocks: str, uri_coins: str, chain_id: bytes, limits: Limits | None = None) -> Self:
+        """
+        Open both databases, creating what is not there; blocks (disk, perhaps network).
+
+        Raises ``DatabaseUnavailable``, ``WrongGenesis``, ``WrongSchema``, ``CoinsOutOfStep``.
+        """
+        blocks = open_blocks(uri_blocks, chain_id)
+        try:
+            coins = open_coins(uri_coins, chain_id)
+            try:
+                return cls(blocks, coins, uri_coins, limits or Limits())
+            except BaseException:
+                coins.close()
+                raise
+        except BaseException:
+            blocks.close()
+            raise
+
+    def close(self) -> None:
+        """
+        Close both databases; no call may be under way. What was unmerged is read back at the next start.
+        """
+        self._reader.close()
+        self._writer.close()
+        self._coins_database.close()
+        self._blocks.close()
+
+    # Storage thread
+
+    def commit_block(self, block: CommittedBlock) -> Committed:
+        """
+        Make *block* the tip: one transaction, durable on return. The reactor then calls :meth:`committed`.
+
+        When more is unmerged than ``Limits`` allow, merges first (seconds). ``WrongHeight``, ``WriteFailed``:
+        nothing changed.
+        """
+        return self._writer.commit_block(block)
+
+    def merge(self, limit: int = CHUNK_KEYS, force: bool = False) -> Merged | None:
+        """
+        Move ≤ *limit* keys of acknowledged blocks into the trees: one transaction. The reactor then calls
+        :meth:`merged`.
+
+        None: nothing to do, or too little for it to be worth while and not *force*. ``WriteFailed``: nothing
+        changed.
+        """
+        return self._writer.merge(limit, force)
+
+    # Reactor thread
+
+    def committed(self, token: Committed, state: LedgerState | None = None) -> None:
+        """
+        Let :meth:`coin`, :meth:`location` and :attr:`tip` include the block; constant time. ``WrongHeight``:
+        out of order.
+        """
+        self._reader.committed(token)
+        self._writer.acknowledged = token.delta.height
+        self._state = state
+
+    def merged(self, token: Merged) -> None:
+        """Read the trees as they are now and free the memory of the blocks that are wholly in them."""
+        self._reader.merged(token)
+
+    @property
+    def tip(self) -> TipRecord:
+        """The newest acknowledged block; height −1 before block 0."""
+        return self._reader.tip
+
+    def tip_state(self) -> LedgerState:
+        """
+        The ledger after the tip; ``UnknownBlock`` before block 0, ``DecodeError`` when it is not one of ours.
+        """
+        if self._state is None:
+            if self.tip.height < 0:
+                raise UnknownBlock("there is no block yet")
+            self._state = LedgerState.decode(self.tip.state)
+        return self._state
+
+    @property
+    def unmerged_keys(self) -> int:
+        """Keys still in memory, for metrics and for deciding when to merge."""
+        return self._reader.unmerged_keys
+
+    def coin(self, outpoint: bytes) -> Coin | None:
+        """The coin at the unspent *outpoint*; None when it is spent or was never made."""
+        data = self._reader.coin(outpoint)
+        return None if data is None else decode_coin(data)
+
+    def coin_bytes(self, outpoint: bytes) -> bytes | None:
+        """As :meth:`coin`, undecoded."""
+        return self._reader.coin(outpoint)
+
+    def location(self, txid: bytes) -> tuple[int, int] | None:
+        """
+        (height, position in the block) of the archived transaction *txid*; None when it is not in the chain.
+        """
+        return self._reader.location(txid)
+
+    # Any thread
+
+    def snapshot(self) -> CoinSnapshot:
+        """
+        The coin tree at its present height, to be closed by the caller.
+
+        ``MergeUnfinished`` between two heights, ``CoinsBusy`` during a pack: try again later.
+        """
+        with self._lock:
+            if self._packing:
+                raise CoinsBusy("no snapshot is taken while the coin database is being packed")
+            self._snapshots += 1
+        return CoinSnapshot(self._coins_database, self._snapshot_closed)
+
+    def _snapshot_closed(self) -> None:
+        with self._lock:
+            self._snapshots -= 1
+
+    def pack(self, margin: float = PACK_MARGIN, now: Callable[[], float] = time.time) -> None:
+        """
+        Shrink the coins database to its present content; minutes on a large one, while everything else goes
+        on.
+
+        *margin*: seconds of history kept. ``CoinsBusy`` while a snapshot is open or a pack under way,
+        ``WriteFailed``.
+        """
+        with self._lock:
+            if self._snapshots or self._packing:
+                raise CoinsBusy("a snapshot of the coin database is open, or a pack of it under way")
+            self._packing = True
+        try:
+            pack_database(self._coins_database, now() - margin, keep_old=file_of(self._uri_coins) is None)
+        finally:
+            self._packing = False

@@ -1,0 +1,111 @@
+"""
+The reactor's side of the chain: coins, locations and the tip, without ever waiting for the storage thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from timecoin.storage.archive import Archive
+from timecoin.storage.database import connect
+from timecoin.storage.delta import BlockDelta, location_key, split_location
+from timecoin.storage.errors import WrongHeight
+from timecoin.storage.writer import Committed, Merged
+
+_GC_EVERY = 512
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class TipRecord:
+    """
+    The newest block that the reactor knows of: height (−1: none), hash, coins in the set, encoded ledger
+    state.
+    """
+
+    height: int
+    block_hash: bytes
+    coin_count: int
+    state: bytes
+
+
+class ChainReader:
+    """
+    Look-ups in the deltas of unmerged blocks, newest first, then in the trees as of the last :meth:`merged`.
+
+    Only the reactor thread may use it. :meth:`committed` takes constant time whatever the size of the block.
+    """
+
+    def __init__(self, coins: Any, archive: Archive, unmerged: Iterable[BlockDelta], tip: TipRecord) -> None:
+        self._archive = archive
+        self._overlay = list(unmerged)
+        self.tip = tip
+        self._reads = 0
+        self._connection = connect(coins)
+        self._connection.transaction_manager.begin()
+        root = self._connection.root()
+        self._coins, self._txids, self._twins = root["coins"], root["txids"], root["twins"]
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.transaction_manager.abort()
+        self._connection.close()
+
+    @property
+    def unmerged_keys(self) -> int:
+        """Keys (coins made or spent, txids) held in memory."""
+        return sum(delta.size for delta in self._overlay)
+
+    def committed(self, token: Committed) -> None:
+        """Make a committed block visible; ``WrongHeight`` when tokens arrive out of order."""
+        if token.delta.height != self.tip.height + 1:
+            raise WrongHeight(f"block {token.delta.height} was announced after block {self.tip.height}")
+        if token.merged is not None:
+            self.merged(token.merged)
+        self._overlay.append(token.delta)
+        self.tip = TipRecord(token.delta.height, token.block_hash, token.coin_count, token.state)
+
+    def merged(self, token: Merged) -> None:
+        """
+        See the trees as they are now, then forget the blocks that are wholly in them: in this order, in one
+        go.
+        """
+        manager = self._connection.transaction_manager
+        manager.abort()
+        manager.begin()
+        if self._overlay and self._overlay[0].height <= token.height:
+            self._overlay = [delta for delta in self._overlay if delta.height > token.height]
+
+    def coin(self, outpoint: bytes) -> bytes | None:
+        """The coin bytes of the unspent *outpoint* (36 bytes) at the tip; None when spent or never made."""
+        for delta in reversed(self._overlay):
+            found = delta.changes.get(outpoint, _ABSENT)
+            if found is not _ABSENT:
+                return found  # type: ignore[return-value]  # a sentinel, so that None can mean spent
+        self._collect()
+        coin: bytes | None = self._coins.get(outpoint)
+        return coin
+
+    def location(self, txid: bytes) -> tuple[int, int] | None:
+        """(height, position) of the archived transaction *txid*; None when it is not in the chain."""
+        for delta in reversed(self._overlay):
+            position = delta.positions.get(txid)
+            if position is not None:
+                return delta.height, position
+        self._collect()
+        stored = self._txids.get(location_key(txid))
+        if stored is None:
+            return None
+        found = split_location(stored)
+        if self._archive.txid_at(*found) == txid:
+            return found
+        twin = self._twins.get(txid)
+        return None if twin is None else split_location(twin)
+
+    def _collect(self) -> None:
+        # ZODB trims a cache at the end of a transaction; this connection may go on reading in one for hours.
+        self._reads += 1
+        if self._reads % _GC_EVERY == 0:
+            self._connection.cacheGC()

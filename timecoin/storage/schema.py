@@ -1,0 +1,84 @@
+"""
+The persistent classes: what stands in the databases.
+
+Renaming or moving one of them breaks every existing database; a changed meaning raises ``database.SCHEMA``.
+
+*blocks* database, root keys: ``identity``; ``tip`` (:class:`Tip`); ``entries`` (LOBTree height →
+:class:`Entry`); ``hashes`` (OOBTree block hash → height); ``deltas`` (LOBTree height → :class:`Blob`, only of
+blocks not yet in the coin tree); ``states`` (LOBTree height → :class:`Blob`, of the newest blocks).
+
+*coins* database, root keys: ``identity``; ``progress`` (:class:`Progress`); ``coins``
+(:class:`~timecoin.storage.leaves.CoinTree` outpoint → coin bytes); ``txids``
+(:class:`~timecoin.storage.leaves.LocationTree` first 8 bytes of the txid → location); ``twins`` (OOBTree
+whole txid → location, of txids whose first 8 bytes were taken).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from BTrees.LOBTree import LOBTree
+from persistent import Persistent
+
+
+class HeightTree(LOBTree):  # type: ignore[misc]
+    """Height → persistent object; appended to at its end, so small leaves keep a commit small."""
+
+    max_leaf_size = 32
+    max_internal_size = 250
+
+
+class Blob(Persistent):  # type: ignore[misc]
+    """Bytes with an identity of their own, so that whoever loads the holder need not load them."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __getstate__(self) -> bytes:
+        return self.data
+
+    def __setstate__(self, state: bytes) -> None:
+        self.data = state
+
+
+class Entry(Persistent):  # type: ignore[misc]
+    """
+    One decided block: hash, header and commit at hand, the block and its txids (32 bytes each) behind
+    references.
+    """
+
+    def __init__(self, block_hash: bytes, header: bytes, commit: bytes, block: bytes, txids: bytes) -> None:
+        self.parts: tuple[Any, ...] = (block_hash, header, commit, Blob(block), Blob(txids))
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.parts
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.parts = state
+
+
+class Tip(Persistent):  # type: ignore[misc]
+    """
+    The newest block: height, hash, coins in the set after it. The only object that each block rewrites whole.
+    """
+
+    def __init__(self) -> None:
+        self.height = -1
+        self.block_hash = b""
+        self.coin_count = 0
+
+
+class Progress(Persistent):  # type: ignore[misc]
+    """
+    How far the coin tree is: every block up to ``merged``, and the first ``done`` steps of the batch (merged,
+    ``target``].
+
+    Written in the same transaction as the steps, so that a crash leaves them agreeing. ``coins`` counts the
+    tree.
+    """
+
+    def __init__(self) -> None:
+        self.merged = -1
+        self.target = -1
+        self.done = 0
+        self.coins = 0

@@ -1,0 +1,74 @@
+"""
+What a FileStorage will cut off when it is opened, looked at beforehand.
+
+FileStorage repairs an unfinished last transaction by truncating the file there. It does the same in the
+middle of a file when a damaged header looks unfinished, and then everything after it is gone without an
+error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO
+
+from ZODB.FileStorage.format import TRANS_HDR
+
+from timecoin.storage.errors import Damaged
+
+_HEADER = Struct(TRANS_HDR)
+_START = 4
+_LENGTH = 8
+_UNFINISHED = b"c"
+
+
+def check_tail(path: Path) -> None:
+    """
+    ``Damaged`` when opening *path* would drop more than one unfinished transaction; a file that is not there
+    is fine.
+
+    The transaction that was being written when the machine stopped was never reported durable; all before it
+    were.
+    """
+    if not path.exists():
+        return
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        start = _first_unfinished(stream, size)
+        if start < size and _holds_more(stream, start, size):
+            raise Damaged(f"{path.name} is damaged at byte {start}, with finished transactions after it")
+
+
+def _header(stream: BinaryIO, at: int) -> tuple[int, bytes] | None:
+    stream.seek(at)
+    data = stream.read(_HEADER.size)
+    if len(data) < _HEADER.size:
+        return None
+    _, length, status, *_ = _HEADER.unpack(data)
+    return length, status
+
+
+def _first_unfinished(stream: BinaryIO, size: int) -> int:
+    at = _START
+    while (header := _header(stream, at)) is not None:
+        length, status = header
+        if status == _UNFINISHED or length < _HEADER.size or at + length + _LENGTH > size:
+            break
+        at += length + _LENGTH
+    return at
+
+
+def _holds_more(stream: BinaryIO, start: int, size: int) -> bool:
+    header = _header(stream, start)
+    if header is None:
+        return False
+    length, status = header
+    end = start + length + _LENGTH
+    if end <= size and length >= _HEADER.size:
+        return status != _UNFINISHED or end < size
+    stream.seek(size - _LENGTH)
+    last = int.from_bytes(stream.read(_LENGTH), "big")
+    if not _HEADER.size <= last < size - _LENGTH - start:
+        return False
+    found = _header(stream, size - _LENGTH - last)
+    return found is not None and found[0] == last
