@@ -296,6 +296,10 @@ class AttendanceTests(SynchronousTestCase):
         present_again = close(registry, attendance=(self.members, {txid(1), txid(2)}))
         self.assertEqual(known(present_again, 2).status, "suspended")
 
+    def test_those_who_cannot_sit_are_not_counted(self) -> None:
+        away = Registry([entry(1, suspended=True), entry(2, unregistered=9, release=200)])
+        self.assertIs(close(away, attendance=(self.members, set())), away)
+
     def test_return(self) -> None:
         suspended = Registry([entry(1), entry(2, suspended=True)])
         after = close(suspended, [by_owner(2, Return(txid(2)))])

@@ -41,13 +41,12 @@ class RegistryDraft:
         self.entries = dict(opening)
         self._params = params
         self._epoch = epoch
-        self._opening = opening
         self._free = sum(1 for entry in opening.values() if not entry.is_paid)
         # A key stays taken by whoever had it at the opening: S(e+1) may still know it under that id.
         self._key_users = {entry.operator_key: id_ for id_, entry in opening.items()}
 
     def apply(self, record: PayloadRecord, coin_exists: Callable[[bytes], bool]) -> None:
-        """Apply one well-signed payload; malformed, colliding or pointless ones change nothing."""
+        """Apply one payload that `is_signed`; colliding or pointless ones change nothing."""
         payload = parse(record.data)
         if payload is None:
             return
@@ -92,7 +91,7 @@ class RegistryDraft:
 
     def _changed(self, payload: Update | Unregister | Return) -> Entry | None:
         entry = self.entries.get(payload.masternode_id)
-        if entry is None or entry.is_leaving or payload.masternode_id not in self._opening:
+        if entry is None or entry.is_leaving:
             return None
         if isinstance(payload, Update):
             return _updated(entry, payload)
