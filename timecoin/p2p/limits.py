@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 #: Every message costs this many bytes on top of its length, so that floods of tiny ones are bounded too.
@@ -34,20 +35,24 @@ class Budget(NamedTuple):
 _MIB = 1 << 20
 
 #: Budgets of an ordinary peer. Blocks are only sent when asked for, so a fast sender of them is no offender.
-PUBLIC_BUDGETS: Mapping[RateClass, Budget] = {
-    RateClass.CONTROL: Budget(32 << 10, 256 << 10),
-    RateClass.INVENTORY: Budget(_MIB, 4 * _MIB),
-    RateClass.TRANSACTIONS: Budget(4 * _MIB, 16 * _MIB),
-    RateClass.CONSENSUS: Budget(8 * _MIB, 32 * _MIB),
-    RateClass.REQUESTS: Budget(128 << 10, _MIB),
-    RateClass.BLOCKS: Budget(16 * _MIB, 64 * _MIB, patient=True),
-}
+PUBLIC_BUDGETS: Mapping[RateClass, Budget] = MappingProxyType(
+    {
+        RateClass.CONTROL: Budget(32 << 10, 256 << 10),
+        RateClass.INVENTORY: Budget(_MIB, 4 * _MIB),
+        RateClass.TRANSACTIONS: Budget(4 * _MIB, 16 * _MIB),
+        RateClass.CONSENSUS: Budget(8 * _MIB, 32 * _MIB),
+        RateClass.REQUESTS: Budget(128 << 10, _MIB),
+        RateClass.BLOCKS: Budget(16 * _MIB, 64 * _MIB, patient=True),
+    }
+)
 
 #: Budgets of a proven member of S(e) or S(e+1): four times as much, and slowed but never dropped.
-MEMBER_BUDGETS: Mapping[RateClass, Budget] = {
-    name: Budget(4 * budget.rate, 4 * budget.burst, patient=name != RateClass.CONTROL)
-    for name, budget in PUBLIC_BUDGETS.items()
-}
+MEMBER_BUDGETS: Mapping[RateClass, Budget] = MappingProxyType(
+    {
+        name: Budget(4 * budget.rate, 4 * budget.burst, patient=name != RateClass.CONTROL)
+        for name, budget in PUBLIC_BUDGETS.items()
+    }
+)
 
 
 class TokenBucket:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,8 +31,8 @@ class PeerSettings:
     overload_limit: int = 60_000
     close_timeout: int = 3_000
     lane_limits: Sequence[int] = LANE_LIMITS
-    public_budgets: Mapping[RateClass, Budget] = PUBLIC_BUDGETS
-    member_budgets: Mapping[RateClass, Budget] = MEMBER_BUDGETS
+    public_budgets: Mapping[RateClass, Budget] = field(default_factory=lambda: PUBLIC_BUDGETS)
+    member_budgets: Mapping[RateClass, Budget] = field(default_factory=lambda: MEMBER_BUDGETS)
 
 
 class PeerOwner(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -180,8 +180,10 @@ class Peer(FrameProtocol):
 
     def connectionMade(self) -> None:
         """Start the clock on TLS and hello together."""
-        if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
+        # UNIX sockets and simulated wires have no such switch, and TLS claims to be TCP over them as well.
+        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
         self._later("hello", self.owner.settings.hello_timeout, self._hello_timeout)
 
     def handshakeCompleted(self) -> None:

@@ -75,7 +75,8 @@ class P2PConfig:
 def endpoint_for(reactor: object, host: str, port: int) -> IStreamClientEndpoint:
     """Return the client endpoint by kind of address: Tor for onions, TCP for all else."""
     kind = "tor" if host.endswith(".onion") else "tcp"
-    return cast(IStreamClientEndpoint, clientFromString(reactor, f"{kind}:{quoteStringArgument(host)}:{port}"))
+    description = f"{kind}:{quoteStringArgument(host)}:{port}"
+    return cast(IStreamClientEndpoint, clientFromString(reactor, description))
 
 
 class _PeerFactory(Factory):
@@ -133,7 +134,7 @@ class P2PService(Service):
         self._listener = IPeerListener(listener)
         self._config = config
         self._height = height
-        self._tls = tls or NodeTLS()
+        self._tls = tls
         self._agent = agent
         self._connector = connector or (lambda host, port: endpoint_for(reactor, host, port))
         self._member_addresses = member_addresses
@@ -219,9 +220,16 @@ class P2PService(Service):
             peer.close(Code.SHUTTING_DOWN)
         await gatherResults(gone)
 
+    @property
+    def tls(self) -> NodeTLS:
+        """The TLS side of this run, made when first needed (so after a daemon's fork)."""
+        if self._tls is None:
+            self._tls = NodeTLS()
+        return self._tls
+
     def accept_factory(self) -> IProtocolFactory:
         """Return what builds the server side of connections, TLS included; the endpoints listen with it."""
-        return self._tls.wrap(_PeerFactory(self._accept), False, self.clock)
+        return self.tls.wrap(_PeerFactory(self._accept), False, self.clock)
 
     # What the node uses
 
@@ -280,7 +288,7 @@ class P2PService(Service):
             self._targets[peer] = target
             return self._begin(peer)
 
-        factory = self._tls.wrap(_PeerFactory(make), True, self.clock)
+        factory = self.tls.wrap(_PeerFactory(make), True, self.clock)
         attempt: Deferred[Any] = self._connector(target.host, target.port).connect(factory)
         self._connecting[attempt] = None
         attempt.addErrback(self._dial_failed, target)
