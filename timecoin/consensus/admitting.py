@@ -76,12 +76,21 @@ class Admitting(Settling):
         self._admit(prepared, now, local=local, forced=False)
 
     def restore_body(self, prepared: Prepared, first_seen: int, *, local: bool, openings: int = 0) -> None:
-        """Take a journaled transaction back, whatever its rivals, however full the pool; raises as ``admit``.
+        """Take a journaled transaction back, whatever its rivals and however full the pool.
+
+        Raises as ``admit``; what is refused goes to ``restore_locks``.
 
         ``first_seen`` in milliseconds, ``openings`` as in ``Entry``.  In any order with ``restore_bundle``.
         """
         entry = self._admit(prepared, first_seen, local=local, forced=True)
         entry.openings = openings
+
+    def restore_locks(self, tx: Transaction, now: int) -> None:
+        """Take the locks of a journaled vote back whose transaction ``prepare`` or ``restore_body`` refuses."""
+        was_unlocked = bool(self.voter.unlocked)
+        self.voter.restore_locks(tx.txid, tx.outpoints())
+        if was_unlocked and not self.voter.unlocked:
+            self.retry_all(now)
 
     def _admit(self, prepared: Prepared, now: int, *, local: bool, forced: bool) -> Entry:
         txid = prepared.tx.txid

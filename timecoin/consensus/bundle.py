@@ -210,6 +210,11 @@ class Bundle:
             data[end:],
         )  # fmt: skip
 
+    @staticmethod
+    def key_of(encoded: bytes) -> tuple[int, int]:
+        """Signer and sequence of an encoded bundle, without decoding the rest."""
+        return PREFIX.unpack_from(encoded)[3], _TAIL.unpack_from(encoded, PREFIX.size)[0]
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and self.body() == other.body() and self.signature == other.signature
 
@@ -227,6 +232,8 @@ class Bundle:
 def _check_ranges(sequence: int, flags: int, votes: int, acks: int) -> None:
     if flags not in (0, SEAL):
         raise MalformedBundle("unknown flags")
+    if not (flags or votes or acks):
+        raise MalformedBundle("says nothing")
     if sequence == 0:
         raise MalformedBundle("sequence zero")
     if votes + acks > MAX_TXIDS:

@@ -55,7 +55,7 @@ class Counter:
         seen = sequence.look(bundle)
         if seen is not Seen.KNOWN and not self.tallies.has_room(bundle.signer):
             return None
-        counted = Counted(seen is not Seen.KNOWN)
+        counted = Counted(seen is Seen.NEW)
         self._enter(sequence, bundle, seen, counted)
         self._count_votes(bundle, counted)
         self._count_acks(bundle, counted)
@@ -67,9 +67,9 @@ class Counter:
             if sequence.sealed:
                 self.seals_mask |= 1 << bundle.signer
         elif seen is Seen.FORK:
-            sequence.forks += 1
-            counted.fresh = sequence.forks <= MAX_FORKS
-            if sequence.forks == 1:
+            forks = sequence.fork(bundle)
+            counted.fresh = forks <= MAX_FORKS
+            if forks == 1:
                 first = sequence.recent(bundle.sequence)
                 counted.offences.append(Equivocation(bundle.signer, bundle.sequence, first, bundle))
         sealed_at = sequence.sealed_at

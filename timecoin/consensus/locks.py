@@ -38,8 +38,12 @@ class Locks:
 
     def take(self, entry: Entry) -> None:
         """Lock all inputs for ``entry``; the caller has asked ``free_for``."""
-        for outpoint in entry.outpoints:
-            self._holder[outpoint] = entry.txid
+        self.take_for(entry.txid, entry.outpoints)
+
+    def take_for(self, txid: Hash, outpoints: Iterable[OutPoint]) -> None:
+        """Lock ``outpoints`` for ``txid``."""
+        for outpoint in outpoints:
+            self._holder[outpoint] = txid
 
     def spent(self, outpoints: Iterable[OutPoint]) -> None:
         """A decided block spends these: the chain itself now forbids every other spend."""

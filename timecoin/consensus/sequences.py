@@ -14,7 +14,7 @@ RECENT = 64
 """Bundles per signer that stay at hand for proofs of equivocation."""
 
 MAX_FORKS = 64
-"""Second bundles with one number that are reported as new, per signer and epoch."""
+"""Second bundles with one number that are remembered and passed on, per signer and epoch."""
 
 _MARK = 8
 
@@ -34,12 +34,12 @@ class Sequence:
     ``highest`` is the end of the gap-free part; ``sealed_at`` the number of the first seal bundle, if known.
     """
 
-    __slots__ = ("_ahead", "_marks", "_recent", "_seal", "forks", "highest", "late_acks", "sealed_at")
+    __slots__ = ("_ahead", "_forks", "_marks", "_recent", "_seal", "highest", "late_acks", "sealed_at")
 
     def __init__(self) -> None:
         self.highest = 0
         self.sealed_at: int | None = None
-        self.forks = 0
+        self._forks: set[bytes] = set()
         self.late_acks = False
         self._marks = bytearray()
         self._ahead: dict[int, bytes] = {}
@@ -59,12 +59,22 @@ class Sequence:
     def look(self, bundle: Bundle) -> Seen:
         """Tell what ``bundle`` would be, without keeping it."""
         number, mark = bundle.sequence, bundle.digest[:_MARK]
-        if number <= self.highest:
-            return Seen.KNOWN if self._marks[(number - 1) * _MARK : number * _MARK] == mark else Seen.FORK
-        held = self._ahead.get(number)
+        held = self._mark_of(number)
         if held is not None:
-            return Seen.KNOWN if held == mark else Seen.FORK
+            return Seen.KNOWN if held == mark or mark in self._forks else Seen.FORK
         return Seen.NEW if number <= self.highest + MAX_AHEAD else Seen.FAR_AHEAD
+
+    def _mark_of(self, number: int) -> bytes | None:
+        if number <= self.highest:
+            return bytes(self._marks[(number - 1) * _MARK : number * _MARK])
+        return self._ahead.get(number)
+
+    def fork(self, bundle: Bundle) -> int:
+        """Remember a bundle that ``look`` found to be a fork; return how many there are, up to one above the cap."""
+        if len(self._forks) < MAX_FORKS:
+            self._forks.add(bundle.digest[:_MARK])
+            return len(self._forks)
+        return MAX_FORKS + 1
 
     def keep(self, bundle: Bundle) -> None:
         """Enter a bundle that ``look`` found new."""

@@ -15,6 +15,7 @@ from timecoin.mempool.chainview import ChainView
 from timecoin.mempool.entry import Entry, ancestors
 from timecoin.mempool.pool import Pool
 from timecoin.primitives.hashes import Hash
+from timecoin.primitives.transaction import OutPoint
 
 SLICE = 128
 """Entries looked at between two pauses of a pass."""
@@ -53,6 +54,7 @@ class Voter:
         self._votes: deque[Hash] = deque()
         self._acks: deque[Hash] = deque()
         self._seal_due = False
+        self._bodiless: dict[Hash, tuple[OutPoint, ...]] = {}
 
     @property
     def active(self) -> bool:
@@ -191,13 +193,21 @@ class Voter:
         """Take the content of the next bundle, acks first, or None when there is nothing to say."""
         if not self.has_draft:
             return None
-        acks = _take(self._acks, MAX_TXIDS)
-        votes = _take(self._votes, MAX_TXIDS - len(acks))
+        acks = self._take(self._acks, MAX_TXIDS)
+        votes = self._take(self._votes, MAX_TXIDS - len(acks))
         seal = self._seal_due and not self._acks
+        if not (acks or votes or seal):
+            return None
         if seal:
             self._seal_due = False
         self.sequence += 1
         return Draft(self.sequence, votes, acks, seal)
+
+    def _take(self, queue: deque[Hash], limit: int) -> tuple[Hash, ...]:
+        """What left the pool meanwhile is not worth saying, and its body could not be journaled with it."""
+        pool = self._pool
+        taken = [queue.popleft() for _ in range(min(limit, len(queue)))]
+        return tuple([txid for txid in taken if txid in pool])
 
     # The journal
 
@@ -208,6 +218,8 @@ class Voter:
             entry = self._pool.get(txid)
             if entry is not None:
                 self._lock_again(entry)
+            elif txid in self._bodiless:
+                self.locks.take_for(txid, self._bodiless[txid])
             elif not is_archived(txid):
                 self.unlocked.add(txid)
         for txid in bundle.acks:
@@ -226,6 +238,13 @@ class Voter:
             entry.voted = True
         entry.acked = entry.txid in self.acked
 
+    def restore_locks(self, txid: Hash, outpoints: tuple[OutPoint, ...]) -> None:
+        """Name the inputs of a journaled transaction that cannot come into the pool again (its rival won)."""
+        self._bodiless[txid] = outpoints
+        if txid in self.unlocked:
+            self.unlocked.discard(txid)
+            self.locks.take_for(txid, outpoints)
+
     def _lock_again(self, entry: Entry) -> None:
         entry.voted = True
         self.locks.take(entry)
@@ -239,7 +258,3 @@ class Voter:
         """A transaction is in a decided block: nothing is owed for it."""
         self.acked.pop(txid, None)
         self.unlocked.discard(txid)
-
-
-def _take(queue: deque[Hash], limit: int) -> tuple[Hash, ...]:
-    return tuple([queue.popleft() for _ in range(min(limit, len(queue)))])

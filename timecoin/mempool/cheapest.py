@@ -54,7 +54,9 @@ class Cheapest:
         while excess > 0 and self._heap and (below is None or self._heap[0][0] < below):
             item = heappop(self._heap)
             entry = _entry(entries, item)
-            family = None if entry is None or entry.txid in chosen else evictable_family(entry, kept, keep_voted)
+            family = None
+            if entry is not None and entry.txid not in chosen:
+                family = evictable_family(entry, kept, keep_voted)
             if family is None:
                 if entry is not None and not _stays(entry):
                     popped.append(item)
