@@ -75,9 +75,7 @@ MESSAGES: dict[type[m.Message], st.SearchStrategy[Any]] = {
     m.Pol: st.builds(m.Pol, raws),
     m.Evidence: st.builds(m.Evidence, raw),
     m.GetBlocks: st.builds(m.GetBlocks, u32, st.integers(1, m.MAX_BLOCKS)),
-    m.Blocks: st.builds(
-        m.Blocks, st.lists(st.builds(m.BlockWithCommit, raw, raw), max_size=3).map(tuple)
-    ),
+    m.Blocks: st.builds(m.Blocks, st.lists(st.builds(m.BlockWithCommit, raw, raw), max_size=3).map(tuple)),
 }
 any_message = st.one_of(*MESSAGES.values())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
@@ -26,7 +28,7 @@ class WireTransport:
         self._host, self._peer = host, peer
 
     def write(self, data: bytes) -> None:
-        if self.closing and self.producer is None or self.lost:
+        if (self.closing and self.producer is None) or self.lost:
             return
         self.out += data
         self.written += len(data)
@@ -98,8 +100,10 @@ class Wire:
 
     def pump(self, limit: int = 1 << 20) -> bool:
         """Carry what can be carried once; tell whether anything happened."""
-        if not self.open or self.stalled:
+        if not self.open:
             return False
+        if self.stalled:
+            return self._abort(self.client) | self._abort(self.server)
         moved = self._carry(self.client, self.server, limit) | self._carry(self.server, self.client, limit)
         for end, other in ((self.client, self.server), (self.server, self.client)):
             if end.closing and (end.aborted or not end.out) and not end.lost:
@@ -114,6 +118,12 @@ class Wire:
         target.protocol.dataReceived(source.take(limit))
         return True
 
+    def _abort(self, end: WireTransport) -> bool:
+        if not end.aborted or end.lost:
+            return False
+        self._lose(end)
+        return True
+
     def _lose(self, end: WireTransport, because: WireTransport | None = None) -> None:
         if end.lost:
             return
@@ -126,12 +136,17 @@ class Wire:
         self._lose(self.server)
 
 
+def pump_all(wires: Iterable[Wire]) -> bool:
+    """Pump each wire once; tell whether anything happened on any."""
+    return sum(wire.pump() for wire in wires) > 0
+
+
 def settle(clock: Clock, *wires: Wire, rounds: int = 400) -> None:
     """Pump until nothing moves; the reactor's turns pass, time does not."""
     for _ in range(rounds):
         clock.advance(0)
-        if not any([wire.pump() for wire in wires]):
+        if not pump_all(wires):
             clock.advance(0)
-            if not any([wire.pump() for wire in wires]):
+            if not pump_all(wires):
                 return
     raise AssertionError("the wires never came to rest")

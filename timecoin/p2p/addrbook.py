@@ -69,6 +69,7 @@ class AddressBook:
         self._entries: dict[NetAddress, Entry] = {}
         self._new: dict[tuple[int, int], NetAddress] = {}
         self._tried: dict[tuple[int, int], NetAddress] = {}
+        self._excluded: set[NetAddress] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -81,6 +82,8 @@ class AddressBook:
 
     def accepts(self, address: NetAddress) -> bool:
         """Tell whether the book takes such an address on this network."""
+        if address in self._excluded:
+            return False
         return address.is_dialable() if self._allow_private else address.is_routable()
 
     def entry(self, address: NetAddress) -> Entry | None:
@@ -173,8 +176,9 @@ class AddressBook:
             self._demote(place)
         self._tried[place] = address
 
-    def forget(self, address: NetAddress) -> None:
-        """Drop an address altogether (it is our own, or never valid)."""
+    def exclude(self, address: NetAddress) -> None:
+        """Drop an address and never take it again in this run: it is our own."""
+        self._excluded.add(address)
         entry = self._entries.get(address)
         if entry is None:
             return

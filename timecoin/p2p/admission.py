@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from timecoin.p2p.connections import Connections, newcomer_wins
+from timecoin.p2p.connections import Connections, Rival, newcomer_wins
 from timecoin.p2p.discourage import Discouraged
 from timecoin.p2p.handshake import Greeting
 from timecoin.p2p.peer import Peer
@@ -91,7 +91,11 @@ class Admission:
         assert old.greeting is not None
         restarted = old.greeting.hello.nonce != greeting.hello.nonce
         silent = not old.held and now - old.last_received > self._silence_ms
-        if newcomer_wins(self._my_id, new.node_id, old.inbound, new.inbound, restarted, silent):
+        # Who was restarted or has gone silent has left the old connection: it is no rival any more.
+        if restarted or silent:
+            return
+        rivals = Rival(old.inbound, old.session), Rival(new.inbound, new.session)
+        if newcomer_wins(self._my_id, new.node_id, *rivals):
             return
         # If the old connection is dead after all, this finds out sooner.
         old.ping()

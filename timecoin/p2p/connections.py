@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from timecoin.p2p.netaddress import NetAddress
 from timecoin.p2p.peer import Peer
 
 
-def newcomer_wins(
-    my_id: bytes, their_id: bytes, old_inbound: bool, new_inbound: bool, restarted: bool, silent: bool
-) -> bool:
-    """Tell which of two connections between two nodes stays; both ends come to the same answer.
+class Rival(NamedTuple):
+    """One of two connections to the same node: who dialled it, and its TLS session's exporter value."""
 
-    A peer that was ``restarted`` (other hello nonce) or has gone ``silent`` on the old connection has left
-    it. Of two dials in opposite directions the lower node id's wins (protocol.md, section 8); of two in one
-    direction the first.
+    inbound: bool
+    session: bytes
+
+
+def newcomer_wins(my_id: bytes, their_id: bytes, old: Rival, new: Rival) -> bool:
+    """Tell which of two live connections between two nodes stays; both ends come to the same answer.
+
+    Of two dials in opposite directions the lower node id's stays (protocol.md, section 8). Two in one
+    direction are two addresses of one node, dialled at once: the lower exporter value stays, because the ends
+    may have finished the handshakes in different orders.
     """
-    if restarted or silent:
-        return True
-    if old_inbound == new_inbound:
-        return False
-    new_dialler = their_id if new_inbound else my_id
+    if old.inbound == new.inbound:
+        return new.session < old.session
+    new_dialler = their_id if new.inbound else my_id
     return new_dialler == min(my_id, their_id)
 
 

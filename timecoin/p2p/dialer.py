@@ -14,7 +14,6 @@ from timecoin.p2p.addrbook import AddressBook
 from timecoin.p2p.connections import Connections
 from timecoin.p2p.discourage import Discouraged
 from timecoin.p2p.netaddress import AddressError, NetAddress, from_host, split_host_port
-from timecoin.p2p.peer import Peer
 
 
 class Purpose(IntEnum):
@@ -231,20 +230,23 @@ class Dialer:
             return True
         address = target.address
         return address is not None and any(
-            peer.listen == address or (peer.address == address and not peer.inbound) for peer in
-            self._connections
+            peer.listen == address or (peer.address == address and not peer.inbound)
+            for peer in self._connections
         )
 
     # Outcomes
 
-    def succeeded(self, target: Target, peer: Peer) -> None:
-        """Note that ``target`` turned out to be ``peer``, admitted on both sides as far as we know."""
+    def succeeded(self, target: Target) -> None:
+        """Note that a dial led to a connection that we admitted."""
         self._dialling.pop(target, None)
-        self._known_ids[(target.host, target.port)] = peer.node_id
-        _bound(self._known_ids)
         address = target.address
         if address is not None:
             self._book.good(address, self._now() // 1000)
+
+    def identified(self, target: Target, node_id: bytes) -> None:
+        """Note whose address this is, so that it is not dialled while that node is connected."""
+        self._known_ids[(target.host, target.port)] = node_id
+        _bound(self._known_ids)
 
     def ended(self, target: Target, lasted_ms: int, blameless: bool = False) -> None:
         """Note a dial that failed (``lasted_ms`` 0) or a connection that ended.
@@ -271,7 +273,7 @@ class Dialer:
         self._own.add((target.host, target.port))
         address = target.address
         if address is not None:
-            self._book.forget(address)
+            self._book.exclude(address)
 
     def _now(self) -> int:
         return int(self._clock.seconds() * 1000)

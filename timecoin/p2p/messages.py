@@ -312,8 +312,8 @@ LANES: tuple[Lane | None, ...] = tuple(
 )
 #: Names by type number, for statistics and logs.
 NAMES: dict[int, str] = {
-    kind.number: "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.struct.__name__)[1:] for kind in
-    KINDS
+    kind.number: "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.struct.__name__)[1:]
+    for kind in KINDS
 }
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -51,10 +51,11 @@ class _State(Enum):
 class Peer(FrameProtocol):
     """A node at the other end of a TLS connection.
 
-    ``node_id`` (33-byte node key; empty before the hello), ``masternode_id`` (proven, or None), ``inbound``
-    (it dialled us), ``address`` (where it is as seen from here; None off IP), ``listen`` (where it says it
-    takes connections), ``rtt_ms`` and ``clock_offset_ms`` (its clock minus ours; both None before the first
-    pong), ``closed`` (fires with the `CloseReason` when the connection is really gone).
+    ``node_id`` (33-byte node key; empty before the hello), ``session`` (exporter value of the TLS session),
+    ``masternode_id`` (proven, or None), ``inbound`` (it dialled us), ``address`` (where it is as seen from
+    here; None off IP), ``listen`` (where it says it takes connections), ``rtt_ms`` and ``clock_offset_ms``
+    (its clock minus ours; both None before the first pong), ``closed`` (fires with the `CloseReason` when the
+    connection is really gone).
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Peer(FrameProtocol):
         self.inbound = inbound
         self.address = address
         self.node_id = b""
+        self.session = b""
         self.masternode_id: bytes | None = None
         self.greeting: Greeting | None = None
         self.reason: CloseReason | None = None
@@ -193,9 +195,8 @@ class Peer(FrameProtocol):
         self._state = _State.GREETING
         assert self.transport is not None
         self.transport.registerProducer(self._outgoing, True)  # type: ignore[attr-defined]
-        hello = make_hello(
-            self.owner.identity, exporter_value(self.transport), self.role, self.owner.height()
-        )
+        self.session = exporter_value(self.transport)
+        hello = make_hello(self.owner.identity, self.session, self.role, self.owner.height())
         frame = encode_frame(hello)
         self._outgoing.push(frame, Lane.CONTROL)
         self.owner.traffic.went(frame[4], len(frame))
@@ -203,9 +204,8 @@ class Peer(FrameProtocol):
     def _greet(self, hello: Hello) -> None:
         owner = self.owner
         try:
-            exporter = exporter_value(self.transport)
             greeting = check_hello(
-                owner.identity, owner.backend, exporter, self.role.other, hello, self._expected
+                owner.identity, owner.backend, self.session, self.role.other, hello, self._expected
             )
             self.node_id = greeting.node_id
             self.greeting = greeting

@@ -28,7 +28,7 @@ from timecoin.p2p import addrfile
 from timecoin.p2p.admission import Admission, MemberKey, Slots
 from timecoin.p2p.clocksync import ClockWatch, median_offset
 from timecoin.p2p.connections import Connections
-from timecoin.p2p.dialer import Dialer, DialPolicy, MemberAddresses, Purpose, Target, parse_pinned
+from timecoin.p2p.dialer import Dialer, DialPolicy, MemberAddresses, Purpose, Target, parse_pinned, to_address
 from timecoin.p2p.discourage import Discouraged
 from timecoin.p2p.exchange import ASK_EVERY_MS, Exchange
 from timecoin.p2p.handshake import Greeting, Identity
@@ -192,6 +192,8 @@ class P2PService(Service):
             members=self._member_addresses,
             policy=config.dialling,
         )
+        if self.identity.listen is not None:
+            self.dialer.is_ourselves(to_address(self.identity.listen, Purpose.ORDINARY))
 
     async def _listen(self) -> list[IListeningPort]:
         factory = self.accept_factory()
@@ -316,7 +318,8 @@ class P2PService(Service):
         self.connections.establish(peer)
         target = self._targets.get(peer)
         if target is not None:
-            self.dialer.succeeded(target, peer)
+            self.dialer.identified(target, peer.node_id)
+            self.dialer.succeeded(target)
         self.log.info("connected: {peer}", peer=peer)
         self._tell(peer, self._listener.peer_connected, peer)
         self.exchange.connected(peer, self._now())
@@ -346,6 +349,8 @@ class P2PService(Service):
             self._tell(peer, self._listener.peer_lost, peer, reason)
 
     def _dial_ended(self, target: Target, peer: Peer, reason: CloseReason, lasted: int) -> None:
+        if peer.node_id:
+            self.dialer.identified(target, peer.node_id)
         if reason.code is Code.SELF and not reason.by_peer:
             self.dialer.is_ourselves(target)
         self.dialer.ended(target, lasted, blameless=reason.code in _BLAMELESS)
