@@ -1,0 +1,161 @@
+"""Calling a node: what both clients share, and the blocking one (standard library only)."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from timecoin.rpc import codec
+from timecoin.rpc.cookie import basic, read_cookie
+
+
+class RpcFailure(Exception):
+    """The node answered with an error: ``code`` and ``message`` as in the answer."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{message} (code {code})")
+        self.code = code
+        self.message = message
+
+
+class RpcUnreachable(Exception):
+    """No answer: nobody listens, the connection broke, or the cookie is not the node's."""
+
+
+class _Answer(msgspec.Struct):
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: dict[str, Any] | None = None
+    id: Any = None
+
+
+_one = msgspec.json.Decoder(_Answer)
+_many = msgspec.json.Decoder(list[_Answer])
+
+
+def call_body(method: str, params: Sequence[Any] | dict[str, Any], number: int = 0) -> bytes:
+    """The request body of one call."""
+    return codec.encode({"method": method, "params": params, "id": number})
+
+
+def batch_body(calls: Sequence[tuple[str, Sequence[Any]]]) -> bytes:
+    """The request body of a batch; answers come in the order of ``calls``."""
+    return codec.encode(
+        [{"method": name, "params": params, "id": n} for n, (name, params) in enumerate(calls)]
+    )
+
+
+def _raw(answer: _Answer) -> bytes:
+    if answer.error is not None:
+        raise RpcFailure(answer.error.get("code", 0), str(answer.error.get("message", "")))
+    return bytes(answer.result)
+
+
+def read_call(status: int, body: bytes) -> bytes:
+    """The result in the response to a call, as JSON text. Raises ``RpcFailure``, ``RpcUnreachable``."""
+    check_status(status, body)
+    try:
+        return _raw(_one.decode(body))
+    except msgspec.DecodeError as problem:
+        raise RpcUnreachable(f"not an answer of a node (HTTP status {status}): {problem}") from None
+
+
+def read_batch(status: int, body: bytes) -> list[Any]:
+    """The results in the response to a batch, in order: decoded values or ``RpcFailure`` objects."""
+    check_status(status, body)
+    try:
+        answers = _many.decode(body)
+    except msgspec.DecodeError:
+        read_call(status, body)
+        raise RpcUnreachable("not the answer to a batch") from None
+    return [_value_or_failure(each) for each in answers]
+
+
+def _value_or_failure(answer: _Answer) -> Any:
+    try:
+        return codec.decode(_raw(answer))
+    except RpcFailure as failure:
+        return failure
+
+
+def check_status(status: int, body: bytes) -> None:
+    """Raise ``RpcUnreachable`` for a response that carries no JSON-RPC answer."""
+    if status == 401:
+        raise RpcUnreachable("the node does not accept the cookie")
+    if not body:
+        raise RpcUnreachable(f"HTTP status {status} ({http.client.responses.get(status, '?')})")
+
+
+class BlockingClient:
+    """Calls the node at ``url`` (``http://host:port``) over one kept connection; the password is in
+    ``cookie``.
+
+    Numbers with decimals come as ``Decimal``. Not for use in several threads at a time.
+    """
+
+    def __init__(self, url: str, cookie: Path, timeout: float = 60.0) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
+        self._cookie = cookie
+        self._timeout = timeout
+        self._connection: http.client.HTTPConnection | None = None
+
+    def call(self, method: str, *params: Any, **named: Any) -> Any:
+        """The result of a call. Raises ``RpcFailure``, ``RpcUnreachable``."""
+        return codec.decode(self.call_raw(method, params or named))
+
+    def call_raw(self, method: str, params: Sequence[Any] | dict[str, Any]) -> bytes:
+        """The result of a call as JSON text, amounts as the node wrote them."""
+        return read_call(*self._post(call_body(method, params)))
+
+    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The results of several calls in one request; a call that failed gives its ``RpcFailure``."""
+        return read_batch(*self._post(batch_body(calls)))
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _post(self, body: bytes) -> tuple[int, bytes]:
+        """The response; a kept connection that the node has closed meanwhile is replaced once."""
+        kept = self._connection is not None
+        try:
+            return self._exchange(body)
+        except (OSError, http.client.HTTPException) as problem:
+            self.close()
+            if not kept or isinstance(problem, TimeoutError):
+                raise RpcUnreachable(_why(problem, self._host, self._port)) from None
+        try:
+            return self._exchange(body)
+        except (OSError, http.client.HTTPException) as problem:
+            self.close()
+            raise RpcUnreachable(_why(problem, self._host, self._port)) from None
+
+    def _exchange(self, body: bytes) -> tuple[int, bytes]:
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+        headers = {"Authorization": self._password(), "Content-Type": "application/json"}
+        self._connection.request("POST", "/", body, headers)
+        response = self._connection.getresponse()
+        answer = response.read()
+        if response.will_close:
+            self.close()
+        return response.status, answer
+
+    def _password(self) -> str:
+        try:
+            return basic(read_cookie(self._cookie)).decode("ascii")
+        except OSError as problem:
+            raise RpcUnreachable(f"{self._cookie}: {problem.strerror}: is the node running?") from None
+
+
+def _why(problem: Exception, host: str, port: int) -> str:
+    if isinstance(problem, TimeoutError):
+        return f"no answer from {host}:{port} in time"
+    return f"cannot reach {host}:{port}: {problem}"
