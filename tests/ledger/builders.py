@@ -18,6 +18,9 @@ from timecoin.ledger.first import first_block
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.genesis_builder import FirstMasternode, build_genesis
 from timecoin.ledger.params import Parameters
+from timecoin.ledger.payload import FREE, Payload, Register, signing_digest
+from timecoin.ledger.payload import encode as encode_payload
+from timecoin.ledger.payload import sign as sign_payload
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.resolving import block_signature_checks, resolve
 from timecoin.ledger.rotation import proposer
@@ -27,7 +30,7 @@ from timecoin.ledger.tiers import Tier
 from timecoin.ledger.verify import verify_block
 from timecoin.primitives.amounts import COIN
 from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit, Header
-from timecoin.primitives.hashes import hash160, sha256
+from timecoin.primitives.hashes import hash160, sha256, sha256d
 from timecoin.primitives.script import multisig, op_return, p2wpkh, p2wpkh_script_code, p2wsh
 from timecoin.primitives.sighash import Bip143
 from timecoin.primitives.signing import check_all, get_backend
@@ -278,6 +281,41 @@ class Chain:
         if change >= self.params.dust:
             outputs.append(TxOutput(change, payer.script))
         return spend([(outpoint, coin, payer)], outputs)
+
+    def carrier(
+        self,
+        payer: Key,
+        payload: Payload,
+        *,
+        owner: Key | None = None,
+        operator: Key | None = None,
+        outputs: Sequence[TxOutput] = (),
+        fee: int = FEE,
+    ) -> Transaction:
+        """A transaction of ``outputs`` and change with ``payload``, signed by ``owner`` and ``operator``."""
+        outpoint, coin = self.coins_of(payer)[0]
+        self.reserved.add(outpoint)
+        digest = signing_digest(self.state.chain_id, sha256d(outpoint), payload)
+        signed = sign_payload(
+            BACKEND,
+            payload,
+            digest,
+            owner=owner and owner.secret,
+            operator=operator and operator.secret,
+        )
+        change = coin.value - fee - sum(output.value for output in outputs)
+        all_outputs = [*outputs, TxOutput(change, payer.script), data_output(encode_payload(signed))]
+        return spend([(outpoint, coin, payer)], all_outputs)
+
+    def registration(self, payer: Key, number: int, tier: Tier = Tier.BRONZE) -> Transaction:
+        """The registration of masternode ``number`` by ``payer``; output 0 is the collateral of a paid one."""
+        new = masternode(number, tier)
+        is_free = tier is Tier.FREE
+        threshold = self.params.threshold(tier)
+        collateral = () if is_free else (TxOutput(threshold, owner(number).script),)
+        index = FREE if is_free else 0
+        payload = Register(index, new.operator_key, new.owner_key, new.payout, new.service)
+        return self.carrier(payer, payload, operator=operator(number), outputs=collateral)
 
     def resolve(self, txs: Sequence[Transaction]) -> list[BlockTx]:
         """``txs`` with their coins, checked as in a block of them all."""
