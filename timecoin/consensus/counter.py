@@ -43,7 +43,7 @@ class Counter:
         self.sequences = [Sequence() for _ in members.members]
         self.seals_mask = 0
         self._pool = pool
-        self._is_archived = is_archived
+        self.is_archived = is_archived
 
     def count(self, bundle: Bundle) -> Counted | None:
         """Count a verified bundle of this epoch and set.
@@ -124,7 +124,7 @@ class Counter:
         return self.members.is_quorum(tally.ack_power)
 
     def _open(self, txid: Hash, counted: Counted) -> Tally | None:
-        if self._is_archived(txid):
+        if self.is_archived(txid):
             return None
         counted.unknown.append(txid)
         return self.tallies.open(txid)

@@ -24,7 +24,6 @@ class RecordKind(IntEnum):
     POL = 6
     PENDING = 7
     FINAL = 8
-    SILENT_UNTIL = 9
 
 
 class Record(NamedTuple):

@@ -127,6 +127,14 @@ class Tallies:
             if tally.entry is None and (not tally.unkept or self.members.exceeds_third(tally.vote_power)):
                 yield tally
 
+    def drain(self, slice_size: int) -> Iterator[None]:
+        """Forget everything, ``slice_size`` tallies at a time."""
+        self._unkept.clear()
+        while self._by_txid:
+            for _ in range(min(slice_size, len(self._by_txid))):
+                self._by_txid.popitem()
+            yield
+
     def _discharge(self, tally: Tally) -> None:
         if not tally.unkept:
             for mask in (tally.votes, tally.acks):

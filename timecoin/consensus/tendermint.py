@@ -222,8 +222,7 @@ class Height:
         return self._pen.wrote(message) or self._heard.holds(message)
 
     def needs(self, head: ProposalHead | Prevote | Precommit) -> bool:
-        """Whether a message not yet verified is worth verifying; a proposal is asked about by its head alone.
-        """
+        """Whether a message not yet verified is worth verifying; a proposal is asked about by its head alone."""
         return self._heard.needs(head, self.round, self._needed())
 
     def proposal_of(self, block_hash: Hash) -> Proposal | None:
@@ -235,8 +234,7 @@ class Height:
         return self.ballots.prevotes(round_).votes_for(block_hash)
 
     def commit(self, round_: int, block_hash: Hash) -> Commit:
-        """A commit of all precommits known by now, late ones too. Whether it is a quorum, the caller knows.
-        """
+        """A commit of all precommits known by now, late ones too. Whether it is a quorum, the caller knows."""
         votes = self.ballots.precommits(round_).votes_for(block_hash)
         return build_commit(self.height, round_, block_hash, votes)
 
@@ -297,6 +295,7 @@ class Height:
         self.round, self.step = round_, Step.PRECOMMIT if self.signer is None else step
         self.round_started = self._now
         self._timers.clear()
+        self._wants.clear()
         self._asked_value = False
         self.proposals.prune(round_, self._needed())
         self._effects.append(EnteredRound(round_))
@@ -383,8 +382,7 @@ class Height:
         return self._answer_fresh(proposal)
 
     def _basis(self, proposal: Proposal) -> _Basis:
-        """R10; that less than a quorum was seen of a claimed POL is never a reason to refuse, only to wait.
-        """
+        """R10; that less than a quorum was seen of a claimed POL is never a reason to refuse, only to wait."""
         if proposal.block_hash in (self.locked_hash, self.valid_hash):
             return _Basis.DERIVED
         if proposal.head.is_fresh:

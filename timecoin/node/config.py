@@ -65,7 +65,8 @@ class NodeSection:
     genesis: Path | None = key(
         "",
         kinds.optional_path(),
-        "The genesis file of the network. Empty: genesis.json in the data directory.",
+        "The genesis file of the network. Empty: genesis.json in the data directory, or else the one that "
+        "comes with the node, which only devnet has.",
     )
     log_level: str = key(
         "info",
@@ -202,8 +203,12 @@ class Config:
 
     @property
     def genesis_path(self) -> Path:
-        """The genesis file, absolute; it need not exist."""
-        return self.node.genesis or self.data_dir / "genesis.json"
+        """The genesis file: given, else in the data directory, else built in; it need not exist."""
+        if self.node.genesis is not None:
+            return self.node.genesis
+        own = self.data_dir / "genesis.json"
+        built_in = Path(__file__).with_name("genesis") / f"{self.node.network}.json"
+        return built_in if built_in.exists() and not own.exists() else own
 
     @property
     def p2p_endpoints(self) -> tuple[str, ...]:

@@ -7,10 +7,9 @@ import textwrap
 from timecoin.node.config import Spec, sections, specs
 
 _HEAD = """\
-# Configuration of a TimeCoin node, all keys with their defaults. Used as it is it follows a network called
-# devnet whose genesis file lies in the data directory. An unknown section or key, or a bad value, is an
-# error: nothing is guessed. Relative paths count from the directory of this file. A comment is a line of its
-# own.
+# Configuration of a TimeCoin node: every key, with its default. Used as it is, the node follows the built-in
+# devnet. An unknown section or key, or a bad value, is an error: nothing is guessed. A comment is a line of
+# its own. Relative paths count from the directory of this file.
 """
 
 

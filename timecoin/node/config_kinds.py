@@ -49,6 +49,9 @@ class PinnedPeer:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return f"{self.node_id.hex()}@{HostPort(self.host, self.port)}"
+
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
@@ -56,6 +59,9 @@ class HostPort:
 
     host: str
     port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def integer(low: int, high: int, unit: str = "") -> Kind[int]:

@@ -14,15 +14,20 @@ from typing import Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorCore, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from timecoin.node.exit_status import ExitStatus
+from timecoin.storage.errors import StorageError
 
 
 class StartRefused(Exception):
     """A child cannot start for a reason that one line tells the operator; no traceback is logged."""
+
+
+_EXPECTED = (StartRefused, StorageError, CannotListenError)
 
 
 class Child(Protocol):
@@ -153,7 +158,7 @@ class RootService(Service):
             self._announcer.ready()
 
     def _refuse(self, step: Step, failure: Failure) -> None:
-        if failure.check(StartRefused) is None:
+        if failure.check(*_EXPECTED) is None:
             self._log.failure("{name} failed to start", failure, name=step.name)
         self.abort(f"cannot start {step.name}: {_one_line(failure)}")
 
@@ -189,7 +194,7 @@ class RootService(Service):
 
 def _one_line(failure: Failure) -> str:
     text = " ".join(failure.getErrorMessage().split())
-    return text if failure.check(StartRefused) else f"{type(failure.value).__name__}: {text}"
+    return text if failure.check(*_EXPECTED) else f"{type(failure.value).__name__}: {text}"
 
 
 def _call(work: Callable[[], Deferred[None] | None]) -> Callable[[], Deferred[None]]:

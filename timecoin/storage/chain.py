@@ -25,7 +25,7 @@ from timecoin.storage.database import file_of, pack_database
 from timecoin.storage.delta import CommittedBlock
 from timecoin.storage.errors import CoinsBusy, UnknownBlock
 from timecoin.storage.opening import open_blocks, open_coins, stored_tip, unmerged_deltas
-from timecoin.storage.reader import ChainReader, TipRecord
+from timecoin.storage.reader import ChainReader, CoinLookup, TipRecord
 from timecoin.storage.snapshot import CoinSnapshot
 from timecoin.storage.writer import CHUNK_KEYS, ChainWriter, Committed, Limits, Merged
 
@@ -44,7 +44,7 @@ class ChainStore:
         self._reader = ChainReader(coins, self.archive, unmerged, stored_tip(blocks))
         self._state: LedgerState | None = None
         self._snapshots = 0
-        self._packing = False
+        self._packing = self._closed = False
         self._lock = Lock()
 
     @classmethod
@@ -69,7 +69,12 @@ class ChainStore:
     def close(self) -> None:
         """
         Close both databases; no call may be under way. What was unmerged is read back at the next start.
+
+        Twice is harmless.
         """
+        if self._closed:
+            return
+        self._closed = True
         self._reader.close()
         self._writer.close()
         self._coins_database.close()
@@ -139,6 +144,10 @@ class ChainStore:
     def coin_bytes(self, outpoint: bytes) -> bytes | None:
         """As :meth:`coin`, undecoded."""
         return self._reader.coin(outpoint)
+
+    def coin_lookup(self) -> CoinLookup:
+        """The coins at the present tip for one other thread, which closes it."""
+        return self._reader.lookup()
 
     def location(self, txid: bytes) -> tuple[int, int] | None:
         """

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from timecoin.ledger.coins import Coin, decode_coin
 from timecoin.storage.archive import Archive
 from timecoin.storage.database import connect
 from timecoin.storage.delta import BlockDelta, location_key, split_location
@@ -31,6 +32,42 @@ class TipRecord:
     state: bytes
 
 
+class CoinLookup:
+    """
+    The coins at one tip, for one other thread: the reactor's overlay as it was, over the trees as they are or will be.
+
+    Trees only ever move on to blocks that this overlay holds too, and it is looked up first; so it matters not when the
+    connection is opened. It is opened by the first look-up, in the thread that makes it, and given back by :meth:`close`.
+    """
+
+    def __init__(self, coins: Any, overlay: list[BlockDelta]) -> None:
+        self._database = coins
+        self._overlay = overlay
+        self._connection: Any = None
+
+    def __call__(self, outpoint: bytes) -> Coin | None:
+        """The coin at the unspent *outpoint*; None when it is spent or was never made."""
+        for delta in reversed(self._overlay):
+            found = delta.changes.get(outpoint, _ABSENT)
+            if found is not _ABSENT:
+                return None if found is None else decode_coin(cast(bytes, found))
+        data = self._tree().get(outpoint)
+        return None if data is None else decode_coin(data)
+
+    def _tree(self) -> Any:
+        if self._connection is None:
+            self._connection = connect(self._database)
+            self._connection.transaction_manager.begin()
+        return self._connection.root()["coins"]
+
+    def close(self) -> None:
+        """Give the connection back; twice is harmless, and so is never."""
+        if self._connection is not None:
+            self._connection.transaction_manager.abort()
+            self._connection.close()
+            self._connection = None
+
+
 class ChainReader:
     """
     Look-ups in the deltas of unmerged blocks, newest first, then in the trees as of the last :meth:`merged`.
@@ -40,6 +77,7 @@ class ChainReader:
 
     def __init__(self, coins: Any, archive: Archive, unmerged: Iterable[BlockDelta], tip: TipRecord) -> None:
         self._archive = archive
+        self._database = coins
         self._overlay = list(unmerged)
         self.tip = tip
         self._reads = 0
@@ -87,6 +125,10 @@ class ChainReader:
         self._collect()
         coin: bytes | None = self._coins.get(outpoint)
         return coin
+
+    def lookup(self) -> CoinLookup:
+        """The coins at the present tip, for another thread."""
+        return CoinLookup(self._database, list(self._overlay))
 
     def location(self, txid: bytes) -> tuple[int, int] | None:
         """(height, position) of the archived transaction *txid*; None when it is not in the chain."""

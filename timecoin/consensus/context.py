@@ -1,0 +1,144 @@
+"""What the parts of one participant share: the tip, the signer, the outbox and the effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from timecoin.consensus import schedule
+from timecoin.consensus.effects import Effect
+from timecoin.consensus.finality import Finality
+from timecoin.consensus.identity import OperatorIdentity
+from timecoin.consensus.jobs import CoinLookup
+from timecoin.consensus.outbox import Outbox
+from timecoin.consensus.permit import SigningPermit
+from timecoin.ledger.coins import Coin
+from timecoin.ledger.params import Parameters
+from timecoin.ledger.powerset import PowerSet
+from timecoin.ledger.registry import Registry
+from timecoin.ledger.state import LedgerState
+from timecoin.mempool.entry import Entry
+
+
+class ChainSource(Protocol):
+    """The decided chain as the participant reads it; it changes only between ``CommitBlock`` and ``committed``."""
+
+    def coin(self, outpoint: bytes) -> Coin | None:
+        """The coin in the UTXO set at the tip."""
+        ...
+
+    def archived(self, txid: bytes) -> tuple[int, int] | None:
+        """Height and position of an archived transaction."""
+        ...
+
+    def coin_reader(self) -> CoinLookup:
+        """The UTXO set at the tip, readable from one other thread."""
+        ...
+
+
+class ChainWindow:
+    """What finality sees of the decided chain: coins and archived transactions, and the tip's registry and clocks."""
+
+    def __init__(self, source: ChainSource, ledger: LedgerState) -> None:
+        self.ledger = ledger
+        self.coin = source.coin
+        self.archived = source.archived
+
+    @property
+    def registry(self) -> Registry:
+        """The masternode registry as of the opening of the epoch."""
+        return self.ledger.registry
+
+    @property
+    def epoch(self) -> int:
+        """The open epoch."""
+        return self.ledger.epoch
+
+    @property
+    def height(self) -> int:
+        """The decided tip's height."""
+        return self.ledger.height
+
+    @property
+    def last_closing_slot(self) -> int:
+        """Slot time of the last closing block, in seconds."""
+        return self.ledger.last_closing_slot
+
+
+class Context:
+    """The shared state. ``now`` is the clock of the input at hand, in milliseconds; ``alive`` masks reachable masternodes."""
+
+    def __init__(
+        self,
+        *,
+        params: Parameters,
+        source: ChainSource,
+        ledger: LedgerState,
+        identity: OperatorIdentity | None,
+        permit: SigningPermit,
+        max_pool_bytes: int,
+    ) -> None:
+        self.params = params
+        self.chain_id = ledger.chain_id
+        self.source = source
+        self.window = ChainWindow(source, ledger)
+        self.identity = identity
+        self.permit = permit
+        self.outbox = Outbox()
+        self.effects: list[Effect] = []
+        self.now = 0
+        self.alive = 0
+        self.started = False
+        self.halted = False
+        self.finality = Finality(
+            params,
+            self.window,
+            ledger.current,
+            self.signer,
+            chain_id=ledger.chain_id,
+            max_bytes=max_pool_bytes,
+        )
+
+    @property
+    def ledger(self) -> LedgerState:
+        """The state after the decided tip."""
+        return self.window.ledger
+
+    @property
+    def members(self) -> PowerSet:
+        """S(e) of the open epoch."""
+        return self.window.ledger.current
+
+    @property
+    def signer(self) -> int | None:
+        """My signer index in the open epoch; None for a follower."""
+        return None if self.identity is None else self.members.index_of_key(self.identity.operator_key)
+
+    @property
+    def may_sign(self) -> bool:
+        """Am I a member whose journal and exchange allow it to sign?"""
+        return self.finality.may_sign and self.signer is not None
+
+    def emit(self, effect: Effect) -> None:
+        """Ask the surroundings for something."""
+        self.effects.append(effect)
+
+    def take_effects(self) -> list[Effect]:
+        """Everything asked for since the last call, in order."""
+        effects, self.effects = self.effects, []
+        return effects
+
+    @property
+    def slot_ms(self) -> int:
+        """When the open epoch ends, in milliseconds (R7)."""
+        return schedule.next_slot(self.ledger.last_closing_slot, self.params.epoch_seconds) * 1000
+
+    def seal(self) -> None:
+        """Send no more acks in this epoch (R9)."""
+        if not self.finality.sealed:
+            self.finality.seal(self.now)
+
+    def entries(self, txids: Iterable[bytes]) -> list[Entry]:
+        """Those of the transactions that are in the pool."""
+        found = (self.finality.pool.get(txid) for txid in txids)
+        return [entry for entry in found if entry is not None]

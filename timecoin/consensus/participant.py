@@ -1,0 +1,557 @@
+"""The participant: finality and Tendermint joined into one node of the protocol (protocol.md 4 to 6).
+
+Pure: inputs carry ``now`` in milliseconds, outputs are the effects of :mod:`timecoin.consensus.effects` and the journal
+ticks of :meth:`Participant.take_tick`. All messages given to it were verified by their signatures. The node and the
+simulator drive the same object:
+
+* after every input, carry out :meth:`Participant.take_effects`;
+* when no journal write is under way, :meth:`Participant.take_tick`, write its records in one transaction, then
+  :meth:`Participant.persisted`;
+* while :attr:`Participant.busy`, give no input but :meth:`Participant.step`, so that a large block never makes a long tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from timecoin.consensus import effects as fx
+from timecoin.consensus import events, steps
+from timecoin.consensus.bundle import Bundle
+from timecoin.consensus.commits import merge_commits
+from timecoin.consensus.context import ChainSource, Context
+from timecoin.consensus.current_height import CurrentHeight
+from timecoin.consensus.finality import Finality
+from timecoin.consensus.identity import OperatorIdentity
+from timecoin.consensus.jobs import JudgeDecided
+from timecoin.consensus.outbox import Tick
+from timecoin.consensus.permit import SigningPermit
+from timecoin.consensus.records import PendingTransaction, Record, RecordKind
+from timecoin.consensus.restoring import Restored
+from timecoin.consensus.tendermint import Height
+from timecoin.consensus.votes import Precommit, Prevote
+from timecoin.ledger.assembly import Assembled
+from timecoin.ledger.params import Parameters
+from timecoin.ledger.powerset import PowerSet
+from timecoin.ledger.state import LedgerState
+from timecoin.mempool.admission import Prepared
+from timecoin.primitives.block import Block, Commit
+from timecoin.primitives.transaction import Transaction
+
+
+class Participant:
+    """One node of the protocol: a masternode when ``identity`` is a member of the current set, else a follower."""
+
+    def __init__(
+        self,
+        *,
+        params: Parameters,
+        source: ChainSource,
+        ledger: LedgerState,
+        last_commit: Commit,
+        identity: OperatorIdentity | None,
+        permit: SigningPermit,
+        max_pool_bytes: int,
+    ) -> None:
+        self._context = Context(
+            params=params,
+            source=source,
+            ledger=ledger,
+            identity=identity,
+            permit=permit,
+            max_pool_bytes=max_pool_bytes,
+        )
+        self._current = CurrentHeight(self._context, last_commit)
+        self._previous: Height | None = None
+        self._committing: tuple[Assembled, Commit] | None = None
+        self._applying: Iterator[None] | None = None
+        self._adopting: JudgeDecided | None = None
+        self._pending: dict[bytes, PendingTransaction] = {}
+        self._final_ms: dict[bytes, int] = {}
+
+    # What others look at
+
+    @property
+    def params(self) -> Parameters:
+        """The network's parameters."""
+        return self._context.params
+
+    @property
+    def permit(self) -> SigningPermit:
+        """Whether and why I may sign."""
+        return self._context.permit
+
+    @property
+    def finality(self) -> Finality:
+        """The votes, acks and transactions of the open epoch."""
+        return self._context.finality
+
+    @property
+    def height(self) -> Height:
+        """Tendermint's machine of the height at hand."""
+        return self._current.machine
+
+    @property
+    def ledger(self) -> LedgerState:
+        """The state after the decided tip."""
+        return self._context.ledger
+
+    @property
+    def members(self) -> PowerSet:
+        """S(e) of the open epoch."""
+        return self._context.members
+
+    @property
+    def signer(self) -> int | None:
+        """My signer index in the open epoch, or None for a follower."""
+        return self._context.signer
+
+    @property
+    def may_sign(self) -> bool:
+        """Am I a member whose journal and exchange allow it to sign?"""
+        return self._context.may_sign
+
+    @property
+    def halted(self) -> bool:
+        """Did I stop for good (R12)?"""
+        return self._context.halted
+
+    @property
+    def busy(self) -> bool:
+        """A decided block is being applied in slices: only :meth:`step` may be called."""
+        return self._applying is not None
+
+    @property
+    def syncing(self) -> bool:
+        """A block is being judged or stored: :meth:`adopt` would refuse another."""
+        return self._adopting is not None or self._committing is not None or self.busy
+
+    @property
+    def active(self) -> bool:
+        """Is anything open that peers should be told about?"""
+        return self._current.machine.started or self.finality.has_unarchived()
+
+    @property
+    def slot_ms(self) -> int:
+        """When the open epoch ends, in milliseconds."""
+        return self._context.slot_ms
+
+    def body(self, key: bytes, *, by_wtxid: bool) -> Transaction | None:
+        """An unarchived transaction by txid, or by wtxid if a proposal of the height at hand names it."""
+        if not by_wtxid:
+            entry = self.finality.pool.get(key)
+            return None if entry is None else entry.tx
+        return self._current.body(key)
+
+    def take_effects(self) -> list[fx.Effect]:
+        """What the inputs since the last call ask for, in order."""
+        return self._context.take_effects()
+
+    # Start and clock
+
+    def restore(self, restored: Restored) -> None:
+        """Before :meth:`start`: what the journal holds of the open epoch and height."""
+        finality, now = self.finality, restored.started
+        self._pending.update(restored.pending)
+        self._final_ms.update(restored.finals)
+        for body in restored.bodies(finality):
+            seen = body.pending.submitted_ms if body.pending else now
+            openings = body.pending.openings if body.pending else 0
+            finality.restore_body(body.prepared, seen, local=body.pending is not None, openings=openings)
+            self._context.outbox.has_body(body.prepared.tx)
+        for bundle in restored.bundles(self.ledger.epoch, self.members.set_hash):
+            finality.restore_bundle(bundle, now)
+            self._context.emit(fx.Announce(bundle))
+        self._current.restore(restored.messages(self._current.number))
+        self._take_events()
+
+    def start(self, now: int) -> None:
+        """Begin."""
+        self._context.now = now
+        self._context.started = True
+        self._wake_at_slot()
+        self.tick(now)
+
+    def tick(self, now: int) -> None:
+        """Look at the clock: call it a few times a second, and at every ``WakeAt`` without a token."""
+        self._context.now = now
+        self._settle_permit()
+        self._seal_if_due()
+        self._current.tick()
+        self._after()
+
+    def wake(self, token: object, now: int) -> None:
+        """A time asked for with ``WakeAt`` has come."""
+        self._context.now = now
+        if isinstance(token, steps.Timeout):
+            self._current.timeout(token)
+        else:
+            self._seal_if_due()
+            self._current.tick()
+        self._after()
+
+    def reachable(self, mask: int) -> None:
+        """Which masternodes of the current set are believed alive: those connected."""
+        self._context.alive = mask
+
+    def hear(self, operator_key: bytes, epoch: int, now: int) -> None:
+        """An authenticated masternode told its open epoch."""
+        self._context.now = now
+        self.permit.hear(operator_key, epoch)
+        self._settle_permit()
+        self._after()
+
+    def _wake_at_slot(self) -> None:
+        context = self._context
+        context.emit(fx.WakeAt(context.slot_ms - context.params.seal_lead, None))
+        context.emit(fx.WakeAt(context.slot_ms, None))
+
+    # May I sign?
+
+    def _settle_permit(self) -> None:
+        context = self._context
+        if self.permit.settle(context.members, context.signer, context.ledger.epoch):
+            self._record_silence()
+        self._apply_permit()
+
+    def _apply_permit(self) -> None:
+        context = self._context
+        allowed = (
+            context.started
+            and not context.halted
+            and context.signer is not None
+            and self.permit.allows(context.ledger.epoch, context.members)
+        )
+        if allowed != self.finality.may_sign:
+            self.finality.may_sign = allowed
+            if allowed:
+                self.finality.retry_all(context.now)
+            self._current.permission_changed()
+
+    def _record_silence(self) -> None:
+        self._context.emit(fx.SettleJournal(self.permit.silent_until))
+
+    def _contradicted(self, epoch: int) -> None:
+        if self.permit.contradicted(epoch):
+            self._record_silence()
+        self._apply_permit()
+
+    # Transactions
+
+    def prepare(self, tx: Transaction) -> Prepared:
+        """Everything but the signatures of a transaction; raises as ``Finality.prepare``."""
+        return self.finality.prepare(tx)
+
+    def admit(self, prepared: Prepared, now: int, *, local: bool) -> None:
+        """A prepared transaction whose signatures were found good; raises as ``Finality.admit``."""
+        context, tx = self._context, prepared.tx
+        context.now = now
+        self.finality.admit(prepared, now, local=local)
+        if local:
+            self._keep_pending(tx)
+        context.emit(fx.AnnounceTransaction(tx.txid, local))
+        self._current.body_admitted(tx)
+        self._after()
+
+    def _keep_pending(self, tx: Transaction) -> None:
+        pending = PendingTransaction(0, self._context.now, tx.raw)
+        self._pending[tx.txid] = pending
+        self._context.outbox.record(RecordKind.PENDING, pending.encode())
+
+    def keep_orphan(self, tx: Transaction, missing: tuple[bytes, ...], source: bytes) -> None:
+        """Keep a transaction until one of its unknown parents turns up; ``source`` bounds how many."""
+        self.finality.orphans.add(tx, missing, source)
+
+    def knows(self, txid: bytes) -> bool:
+        """Is the transaction unarchived and known, archived, or waiting for its parents?"""
+        finality = self.finality
+        return txid in finality.pool or txid in finality.orphans or finality.is_archived(txid)
+
+    def wants_body(self, wtxid: bytes) -> bool:
+        """Does a proposal wait for this body?"""
+        return self._current.wants_body(wtxid)
+
+    def body_fetched(self, tx: Transaction, now: int) -> None:
+        """A body that a proposal waits for and that the pool does not take."""
+        self._context.now = now
+        self._current.body_fetched(tx)
+        self._after()
+
+    # Messages
+
+    def receive(self, message: fx.SignedMessage, now: int) -> None:
+        """A message whose signature was verified against the set of its epoch."""
+        self._context.now = now
+        if isinstance(message, Bundle):
+            self._receive_bundle(message)
+        elif message.height == self._current.number:
+            if self._current.receive(message):
+                self._context.emit(fx.Announce(message))
+        elif isinstance(message, Precommit) and self._previous is not None:
+            self._late_precommit(message)
+        self._after()
+
+    def _receive_bundle(self, bundle: Bundle) -> None:
+        finality = self.finality
+        if (
+            bundle.epoch == self.ledger.epoch
+            and bundle.signer == self.signer
+            and not finality.holds_bundle(bundle)
+        ):
+            self._contradicted(bundle.epoch)
+            return
+        if finality.receive(bundle, self._context.now):
+            self._context.outbox.record(RecordKind.BUNDLE, bundle.encode())
+            self._context.emit(fx.Announce(bundle))
+
+    def _late_precommit(self, precommit: Precommit) -> None:
+        previous = self._previous
+        assert previous is not None
+        if previous.precommit(precommit, self._context.now) and previous.decision is not None:
+            self._current.last_commit = merge_commits(
+                self._current.last_commit, previous.commit(*previous.decision)
+            )
+        for effect in previous.take_effects():
+            if isinstance(effect, steps.Broken):
+                self._halt("two blocks were decided at one height", tuple(c.encode() for c in effect.commits))
+
+    def pol(self, round_: int, block_hash: bytes, prevotes: Iterable[Prevote], now: int) -> None:
+        """Verified prevotes of the height at hand that are said to be a POL."""
+        self._context.now = now
+        self._current.pol(round_, block_hash, prevotes)
+        self._after()
+
+    # Journal ticks
+
+    @property
+    def wants_tick(self) -> bool:
+        """Is there anything to make durable?"""
+        return bool(self._context.outbox) or (self.may_sign and self.finality.has_draft)
+
+    def take_tick(self, now: int) -> Tick | None:
+        """What has to be made durable now, or None. My new bundles are signed here."""
+        self._context.now = now
+        if self.may_sign:
+            self._sign_bundles()
+        return self._context.outbox.take() if self._context.outbox else None
+
+    def _sign_bundles(self) -> None:
+        context = self._context
+        identity, signer = context.identity, context.signer
+        assert identity is not None and signer is not None
+        while (draft := self.finality.draft()) is not None:
+            for entry in context.entries(draft.votes):
+                context.outbox.body(entry.tx)
+            for entry in context.entries(draft.acks):
+                context.outbox.body(entry.tx)
+            bundle = Bundle(
+                context.chain_id,
+                context.ledger.epoch,
+                context.members.set_hash,
+                signer,
+                draft.sequence,
+                draft.seal,
+                draft.votes,
+                draft.acks,
+            )
+            context.outbox.message(RecordKind.BUNDLE, bundle.signed(identity.sign(bundle.digest)))
+
+    def persisted(self, tick: Tick, now: int) -> None:
+        """The records of a tick are durable: count my messages, send them, tell the users."""
+        self._context.now = now
+        for message in tick.messages:
+            self._context.emit(fx.Announce(message))
+            if isinstance(message, Bundle):
+                self.finality.receive(message, now)
+            elif message.height == self._current.number:
+                self._current.receive(message)
+        self._context.effects.extend(tick.reports)
+        self._after()
+
+    # What follows every input
+
+    def _after(self) -> None:
+        self._take_events()
+        self._seal_if_due()
+        self._current.enter_if_due()
+        self._current.build_if_due()
+        self._current.pump()
+        self._heed_alarms()
+        self._commit_if_decided()
+
+    def _heed_alarms(self) -> None:
+        current = self._current
+        if current.unjournaled:
+            current.unjournaled = False
+            self._contradicted(self.ledger.epoch)
+        if current.broken is not None:
+            self._halt("a quorum precommitted what cannot be decided", current.broken)
+
+    def _seal_if_due(self) -> None:
+        context, finality = self._context, self.finality
+        if finality.sealed or not context.started:
+            return
+        lead = context.now >= context.slot_ms - context.params.seal_lead
+        sealed_power = context.members.power_of(finality.seals_mask)
+        if context.now >= context.slot_ms or (lead and context.members.exceeds_third(sealed_power)):
+            context.seal()
+
+    def _take_events(self) -> None:
+        backed: list[bytes] = []
+        while happened := self.finality.take_events():
+            for event in happened:
+                self._on_event(event, backed)
+        if backed:
+            self._current.certificates_changed(backed)
+
+    def _on_event(self, event: events.Event, backed: list[bytes]) -> None:
+        context = self._context
+        if isinstance(event, events.Certified):
+            backed.append(event.txid)
+            context.emit(fx.Report(event.txid, fx.Change.CERTIFIED))
+        elif isinstance(event, events.Backed):
+            backed.append(event.txid)
+        elif isinstance(event, events.Final):
+            self._report_final(event)
+        elif isinstance(event, events.Rejected):
+            self._pending.pop(event.txid, None)
+            context.outbox.report(fx.Report(event.txid, fx.Change.REJECTED, reason=event.code))
+        elif isinstance(event, events.Reopened):
+            self._announce_again(event.txids)
+        elif isinstance(event, events.Fresh):
+            context.outbox.record(RecordKind.BUNDLE, event.bundle.encode())
+            context.emit(fx.Announce(event.bundle))
+        elif isinstance(event, events.Unknown):
+            context.emit(fx.WantTransactions(event.txids, False, event.signer))
+        elif isinstance(event, events.ParentsKnown):
+            context.emit(fx.OfferAgain(tuple(orphan.tx for orphan in event.orphans)))
+        elif isinstance(event, events.Violation):
+            self._halt(event.breach.value, tuple(bundle.encode() for bundle in event.bundles))
+        elif isinstance(event, events.Equivocation | events.RivalVotes | events.AckAfterSeal):
+            context.emit(fx.Misbehaviour(event))
+
+    def _report_final(self, event: events.Final) -> None:
+        # After a restart the tallies make it final again: what the journal says was reported is not told twice.
+        if event.txid not in self._final_ms:
+            self._final_ms[event.txid] = event.milliseconds
+            self._context.outbox.report(fx.Report(event.txid, fx.Change.FINAL, event.milliseconds))
+
+    def _announce_again(self, txids: Iterable[bytes]) -> None:
+        for txid in txids:
+            pending = self._pending.get(txid)
+            if pending is not None:
+                self._pending[txid] = pending._replace(openings=pending.openings + 1)
+            self._context.emit(fx.AnnounceTransaction(txid, True))
+
+    def _halt(self, reason: str, proofs: tuple[bytes, ...]) -> None:
+        if not self._context.halted:
+            self._context.halted = True
+            self._apply_permit()
+            self._context.emit(fx.Halt(reason, proofs))
+
+    # Blocks (R11)
+
+    def job_done(self, job: fx.Job, outcome: Assembled | Exception, now: int) -> None:
+        """A job asked for with ``RunJob`` came back, with its result or the exception that it raised."""
+        self._context.now = now
+        if job is self._adopting:
+            self._judged_decided(outcome)
+        else:
+            self._current.job_done(job, outcome)
+        self._after()
+
+    def adopt(self, block: Block, commit: Commit, now: int) -> bool:
+        """The next decided block came from a peer; False when it is not the next, or one is being dealt with."""
+        context = self._context
+        context.now = now
+        if self.syncing or block.header.height != self._current.number:
+            return False
+        self._adopting = JudgeDecided(
+            context.params, context.ledger, block, commit, context.source.coin_reader()
+        )
+        context.emit(fx.RunJob(self._adopting))
+        return True
+
+    def _judged_decided(self, outcome: Assembled | Exception) -> None:
+        job, self._adopting = self._adopting, None
+        assert job is not None
+        if isinstance(outcome, Exception):
+            self._context.emit(fx.BadBlock(job.block.header.height, str(outcome)))
+        elif self._committing is None:
+            self._current.decided = (outcome, job.commit)
+
+    def _commit_if_decided(self) -> None:
+        if self._current.decided is None or self._committing is not None or self._context.halted:
+            return
+        self._committing = assembled, commit = self._current.decided
+        times = tuple([self._final_ms.get(tx.txid) for tx in assembled.block.transactions])
+        self._context.emit(fx.CommitBlock(assembled, commit, times))
+
+    def committed(self, now: int) -> None:
+        """The block of ``CommitBlock`` is durable and the source shows it: apply it, by calling :meth:`step` while busy."""
+        context = self._context
+        assert self._committing is not None
+        context.now = now
+        assembled, _ = self._committing
+        header = assembled.block.header
+        context.window.ledger = assembled.state
+        self._applying = self.finality.apply(
+            assembled.block.transactions,
+            closing=header.closing,
+            members=context.members,
+            signer=context.signer,
+            now=now,
+        )
+
+    def step(self, now: int) -> None:
+        """One slice of applying the decided block."""
+        self._context.now = now
+        assert self._applying is not None
+        try:
+            next(self._applying)
+        except StopIteration:
+            self._applied()
+        self._after_slice()
+
+    def _after_slice(self) -> None:
+        if self._applying is None:
+            self._after()
+        else:
+            self._take_events()
+
+    def _applied(self) -> None:
+        context = self._context
+        assert self._committing is not None
+        (assembled, commit), self._committing, self._applying = self._committing, None, None
+        block = assembled.block
+        self._take_events()
+        txids = [tx.txid for tx in block.transactions]
+        self._report_archived(block, txids)
+        context.outbox.forget(txids)
+        self._previous = self._current.machine
+        self._current = CurrentHeight(context, self._best_commit(commit))
+        if block.header.closing:
+            self._open_epoch()
+        context.emit(fx.BlockArchived(block.header.height, block.header.hash, block.header.closing))
+
+    def _best_commit(self, commit: Commit) -> Commit:
+        previous = self._previous
+        if previous is None or previous.decision is None:
+            return commit
+        return merge_commits(commit, previous.commit(*previous.decision))
+
+    def _report_archived(self, block: Block, txids: list[bytes]) -> None:
+        height = block.header.height
+        for txid in txids[1:]:
+            self._pending.pop(txid, None)
+            milliseconds = self._final_ms.pop(txid, None)
+            self._context.emit(fx.Report(txid, fx.Change.ARCHIVED, milliseconds, height))
+
+    def _open_epoch(self) -> None:
+        self._context.outbox.rotate()
+        self._context.emit(fx.RotateJournal(tuple(self._carried())))
+        self._wake_at_slot()
+        self._settle_permit()
+
+    def _carried(self) -> Iterable[bytes]:
+        for pending in self._pending.values():
+            yield Record(RecordKind.PENDING, pending.encode()).encode()

@@ -1,0 +1,87 @@
+"""May this node sign? Only with an intact journal, after it exchanged state with a quorum (protocol.md 4, *Journal*)."""
+
+from __future__ import annotations
+
+from timecoin.ledger.powerset import PowerSet
+
+# An honest node can be one epoch ahead of what more than a third of the power has told, and one more may be closing.
+_EPOCHS_AHEAD = 2
+
+
+class SigningPermit:
+    """Remembers who was heard from since the start, and until which epoch this node must stay silent.
+
+    ``intact`` and ``fresh`` describe the journal as opened. ``silent_until`` is the highest epoch in which nothing may be
+    signed; the owner records it in the journal whenever :meth:`settle` or :meth:`contradicted` says so.
+    """
+
+    def __init__(self, *, intact: bool, fresh: bool, silent_until: int = 0) -> None:
+        self._doubtful = not intact
+        self._fresh = fresh
+        self._heard: dict[bytes, int] = {}
+        self.silent_until = silent_until
+        self.exchanged = False
+
+    def hear(self, operator_key: bytes, epoch: int) -> None:
+        """A masternode, authenticated by its connection, told its open epoch."""
+        self._heard[operator_key] = epoch
+
+    def forget(self, operator_key: bytes) -> None:
+        """The connection to a masternode ended before the exchange was complete."""
+        if not self.exchanged:
+            self._heard.pop(operator_key, None)
+
+    def _claims(self, members: PowerSet) -> list[tuple[int, int]]:
+        pairs = ((member, self._heard.get(member.operator_key)) for member in members.members)
+        return [(epoch, member.power) for member, epoch in pairs if epoch is not None]
+
+    def network_epoch(self, members: PowerSet) -> int:
+        """The highest epoch that masternodes of more than a third of the power say they reached; 0 when nobody does.
+
+        A single liar cannot move it, unlike the plain maximum.
+        """
+        power = 0
+        for epoch, weight in sorted(self._claims(members), reverse=True):
+            power += weight
+            if members.exceeds_third(power):
+                return epoch
+        return 0
+
+    def settle(self, members: PowerSet, own_index: int | None, own_epoch: int) -> bool:
+        """Look whether the exchange is complete by now; True when that ended a doubt and ``silent_until`` must be recorded."""
+        if self.exchanged or own_index is None:
+            return False
+        own = members.members[own_index]
+        claims = [claim for claim in self._claims(members)]
+        heard_self = own.operator_key in self._heard
+        if not members.is_quorum(sum(weight for _, weight in claims) + (0 if heard_self else own.power)):
+            return False
+        self.exchanged = True
+        return self._judge(members, claims, own_epoch)
+
+    def _judge(self, members: PowerSet, claims: list[tuple[int, int]], own_epoch: int) -> bool:
+        if not self._doubtful:
+            return False
+        highest = max([own_epoch, *(epoch for epoch, _ in claims)])
+        self._doubtful = False
+        if self._fresh and highest <= 1:
+            return True
+        ceiling = max(own_epoch, self.network_epoch(members)) + _EPOCHS_AHEAD
+        self.silent_until = max(self.silent_until, min(highest, ceiling))
+        return True
+
+    def contradicted(self, epoch: int) -> bool:
+        """Shown a message of its own key that the journal lacks; True when ``silent_until`` changed and must be recorded."""
+        if epoch <= self.silent_until:
+            return False
+        self.silent_until = epoch
+        return True
+
+    def override(self) -> None:
+        """The operator's ``masternode sign-anyway``: ends the silence early, on the operator's word alone."""
+        self._doubtful = False
+        self.silent_until = 0
+
+    def allows(self, epoch: int, members: PowerSet) -> bool:
+        """May anything be signed in the open ``epoch``? Not while silent, unexchanged, or behind the network."""
+        return self.exchanged and epoch > self.silent_until and self.network_epoch(members) <= epoch

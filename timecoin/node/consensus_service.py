@@ -1,0 +1,379 @@
+"""Drives the participant: clock, threads and disk in, effects out. The one place where consensus meets the reactor."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from timecoin.consensus import effects as fx
+from timecoin.consensus.bundle import Bundle
+from timecoin.consensus.identity import OperatorIdentity
+from timecoin.consensus.outbox import Tick
+from timecoin.consensus.participant import Participant
+from timecoin.consensus.permit import SigningPermit
+from timecoin.consensus.records import RecordKind
+from timecoin.consensus.restoring import Restored
+from timecoin.ledger.errors import BlockInvalid
+from timecoin.ledger.params import Parameters
+from timecoin.ledger.witness import Check
+from timecoin.node.gossip import Gossip, GossipPeer
+from timecoin.node.reports import Reports
+from timecoin.node.root import StartRefused
+from timecoin.node.shelf import BundleShelf
+from timecoin.node.storage_service import StorageService
+from timecoin.node.verifier import Verifier
+from timecoin.p2p import messages as wire
+from timecoin.primitives.codec import DecodeError
+from timecoin.primitives.signing import SignatureBackend
+from timecoin.primitives.transaction import Transaction
+
+TICK = 0.05
+"""Seconds between two looks at the clock."""
+FLUSH_MIN, FLUSH_MAX = 0.010, 0.050
+"""A journal tick waits this long after the one before it: the shortest, and the longest under load (protocol.md 4)."""
+SHELF_BYTES = 32 << 20
+
+
+class ConsensusService(Service):
+    """Holds the participant of this node and everything that it asks for.
+
+    ``halt(reason)`` ends the process (protocol.md R12, or a disk that does not write any more).
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        params: Parameters,
+        storage: StorageService,
+        backend: SignatureBackend,
+        identity: OperatorIdentity | None,
+        reports: Reports,
+        halt: Callable[[str], None],
+        *,
+        max_pool_bytes: int,
+        keep_proof: Callable[[str, Sequence[bytes]], None],
+    ) -> None:
+        self._reactor = reactor
+        self._params = params
+        self._storage = storage
+        self._backend = backend
+        self._identity = identity
+        self._reports = reports
+        self._halt = halt
+        self._keep_proof = keep_proof
+        self._max_pool_bytes = max_pool_bytes
+        self._signature_pool = ThreadPool(1, 1, name="signatures")
+        self._job_pool = ThreadPool(1, 1, name="blocks")
+        self._verifier = Verifier(reactor, self._signature_pool, backend)
+        self._held_back: deque[Callable[[], None]] = deque()
+        self._stepping = False
+        self._pumping = False
+        self._writing: Deferred[None] | None = None
+        self._flush_call: IDelayedCall | None = None
+        self._last_flush = 0.0
+        self._flush_pause = FLUSH_MIN
+        self._failed = False
+        self._timers: set[IDelayedCall] = set()
+        self._clock = LoopingCall(self._tick)
+        self._clock.clock = reactor
+        self.shelf = BundleShelf(SHELF_BYTES)
+        self.gossip: Gossip
+        self.participant: Participant
+        self.height_opened: Callable[[], None] = lambda: None
+        self.epoch_opened: Callable[[], None] = lambda: None
+        self.offer: Callable[[Transaction], None] = lambda tx: None
+        self.bad_block: Callable[[fx.BadBlock], None] = lambda bad: None
+
+    # Life cycle
+
+    def build(self) -> None:
+        """Make the participant from what storage holds; before everything that refers to it is wired."""
+        storage, journal = self._storage, self._storage.journal
+        permit = SigningPermit(
+            intact=journal.intact, fresh=journal.fresh, silent_until=journal.barred_through
+        )
+        self.participant = Participant(
+            params=self._params,
+            source=storage,
+            ledger=storage.ledger,
+            last_commit=storage.last_commit,
+            identity=self._identity,
+            permit=permit,
+            max_pool_bytes=self._max_pool_bytes,
+        )
+        self.gossip = Gossip(self.participant, self.shelf, self._send_journaled_bundle)
+
+    def startService(self) -> Deferred[None]:
+        """Restore the journal and begin; fails with ``StartRefused``."""
+        super().startService()
+        self._signature_pool.start()
+        self._job_pool.start()
+        try:
+            restored = Restored(self._storage.replayed, self.now_ms())
+        except DecodeError as error:
+            raise StartRefused(f"the journal does not read back: {error}") from error
+        self._storage.replayed = []
+        self.participant.restore(restored)
+        for effect in self.participant.take_effects():
+            if isinstance(effect, fx.Announce):
+                self.gossip.announce(effect.message)
+            else:
+                self._carry_out(effect)
+        self.participant.start(self.now_ms())
+        self._after_input()
+        for tx in restored.waiting():
+            self._offer_restored(tx)
+        self._clock.start(TICK, now=False)
+        return succeed(None)
+
+    def _offer_restored(self, tx: Transaction) -> None:
+        self.offer(tx)
+
+    def stopService(self) -> Deferred[None]:
+        """Write what is signed already, then stop; nothing that was acknowledged is lost."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._clock.running:
+            self._clock.stop()
+        if self._flush_call is not None and self._flush_call.active():
+            self._flush_call.cancel()
+        for timer in tuple(self._timers):
+            timer.cancel()
+        self._timers.clear()
+        if self._writing is not None:
+            await _wait_for(self._writing)
+        if not self._failed:
+            tick = self.participant.take_tick(self.now_ms())
+            if tick is not None and tick.records:
+                await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
+        self._signature_pool.stop()
+        self._job_pool.stop()
+
+    # Host
+
+    def now_ms(self) -> int:
+        """The clock, milliseconds since the Unix epoch."""
+        return int(self._reactor.seconds() * 1000)
+
+    def ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
+        """Verify signatures off the reactor; answers come in the order of the questions."""
+        self._verifier.ask(checks, answer)
+
+    def feed(self, work: Callable[[], None]) -> None:
+        """Run an input now, or after the block that is being applied, then carry out the effects."""
+        if not self.running or self._failed:
+            return
+        if self.participant.busy:
+            self._held_back.append(work)
+            return
+        work()
+        self._after_input()
+
+    def _after_input(self) -> None:
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while effects := self.participant.take_effects():
+                for effect in effects:
+                    self._carry_out(effect)
+        finally:
+            self._pumping = False
+        self._schedule_flush()
+
+    def _tick(self) -> None:
+        self.feed(self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        now = self.now_ms()
+        self.participant.tick(now)
+        self.gossip.tick(now)
+
+    # Journal ticks
+
+    def _schedule_flush(self) -> None:
+        if self._writing is not None or self._flush_call is not None or self._failed or not self.running:
+            return
+        if self.participant.wants_tick or self.gossip.has_push:
+            due = self._last_flush + self._flush_pause - self._reactor.seconds()
+            self._flush_call = self._reactor.callLater(max(0.0, due), self._flush)
+
+    def _flush(self) -> None:
+        self._flush_call = None
+        self.gossip.flush()
+        if self.participant.busy:
+            return
+        tick = self.participant.take_tick(self.now_ms())
+        self._last_flush = self._reactor.seconds()
+        if tick is None:
+            return
+        self._writing = Deferred.fromCoroutine(self._write(tick))
+        self._writing.addErrback(self._disk_failed)
+
+    async def _write(self, tick: Tick) -> None:
+        began = self._reactor.seconds()
+        if tick.records:
+            first = await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
+            self._remember_positions(tick, first)
+        # Twice the time that a write takes: under load the disk rests half of the time, and bundles grow instead.
+        self._flush_pause = min(FLUSH_MAX, max(FLUSH_MIN, 2 * (self._reactor.seconds() - began)))
+        self._writing = None
+        self.feed(lambda: self.participant.persisted(tick, self.now_ms()))
+        self._schedule_flush()
+
+    def _remember_positions(self, tick: Tick, first: int) -> None:
+        for offset, record in enumerate(tick.records):
+            if record[0] == RecordKind.BUNDLE:
+                bundle_key = Bundle.key_of(record[1:])
+                self.shelf.journaled(*bundle_key, first + offset)
+
+    def _disk_failed(self, failure: Failure) -> None:
+        self._writing = None
+        self._fail(f"the disk does not take what has to be durable: {failure.getErrorMessage()}", failure)
+
+    def _fail(self, reason: str, failure: Failure | None = None) -> None:
+        if failure is not None:
+            self.log.failure("stopping", failure)
+        self._failed = True
+        self._halt(reason)
+
+    # Effects
+
+    def _carry_out(self, effect: fx.Effect) -> None:
+        if isinstance(effect, fx.Announce):
+            self.gossip.announce(effect.message)
+        elif isinstance(effect, fx.AnnounceTransaction):
+            self.gossip.announce_transaction(effect.txid, effect.local, self.now_ms())
+        elif isinstance(effect, fx.Report):
+            self._reports.add(effect, self.now_ms())
+        elif isinstance(effect, fx.WakeAt):
+            self._wake_at(effect)
+        elif isinstance(effect, fx.RunJob):
+            self._run_job(effect.job)
+        elif isinstance(effect, fx.CommitBlock):
+            self._commit(effect)
+        elif isinstance(effect, fx.BlockArchived):
+            self._block_archived(effect)
+        else:
+            self._carry_out_rare(effect)
+
+    def _carry_out_rare(self, effect: fx.Effect) -> None:
+        if isinstance(effect, fx.WantTransactions):
+            self.gossip.want_transactions(effect, self.now_ms())
+        elif isinstance(effect, fx.WantProposal):
+            self.gossip.want_proposal(effect)
+        elif isinstance(effect, fx.WantPol):
+            self.gossip.want_pol(effect)
+        elif isinstance(effect, fx.ShowTransactions):
+            self.gossip.show_transactions(effect)
+        elif isinstance(effect, fx.OfferAgain):
+            for tx in effect.txs:
+                self.offer(tx)
+        elif isinstance(effect, fx.BadBlock):
+            self.bad_block(effect)
+        elif isinstance(effect, fx.RotateJournal):
+            self._change_journal(self._storage.journal.rotate, effect.carry)
+        elif isinstance(effect, fx.SettleJournal):
+            self.log.info("nothing is signed in epochs up to {through}", through=effect.through)
+            self._change_journal(self._storage.journal.settle, effect.through)
+        elif isinstance(effect, fx.Misbehaviour):
+            self.log.error("a masternode broke the protocol: {proof}", proof=effect.proof)
+        elif isinstance(effect, fx.Halt):
+            self._keep_proof(effect.reason, effect.proofs)
+            self._fail(f"a third or more of the voting power broke the protocol: {effect.reason}")
+
+    def _change_journal(self, work: Callable[..., object], *arguments: object) -> None:
+        self._storage.in_journal_thread(work, *arguments).addErrback(self._disk_failed)
+
+    def _wake_at(self, effect: fx.WakeAt) -> None:
+        delay = max(0.0, effect.at / 1000 - self._reactor.seconds())
+        timer: IDelayedCall
+
+        def wake() -> None:
+            self._timers.discard(timer)
+            self.feed(lambda: self.participant.wake(effect.token, self.now_ms()))
+
+        timer = self._reactor.callLater(delay, wake)
+        self._timers.add(timer)
+
+    def _run_job(self, job: fx.Job) -> None:
+        def done(outcome: Any) -> None:
+            result = outcome
+            if isinstance(outcome, Failure):
+                outcome.trap(BlockInvalid)
+                result = outcome.value
+            self.feed(lambda: self.participant.job_done(job, result, self.now_ms()))
+
+        work = deferToThreadPool(self._reactor, self._job_pool, job.run, self._backend)
+        work.addBoth(done)
+        work.addErrback(lambda failure: self._fail("a block job failed", failure))
+
+    # Blocks
+
+    def _commit(self, effect: fx.CommitBlock) -> None:
+        work = Deferred.fromCoroutine(self._storage.commit(effect.assembled, effect.commit, effect.final_ms))
+        work.addCallbacks(self._committed, self._disk_failed)
+
+    def _committed(self, _: None) -> None:
+        if not self.running or self._failed:
+            return
+        self.participant.committed(self.now_ms())
+        self._step()
+
+    def _step(self) -> None:
+        if not self.running or self._failed:
+            return
+        self.participant.step(self.now_ms())
+        if self.participant.busy:
+            self._reactor.callLater(0, self._step)
+            return
+        self._after_input()
+        self._release()
+
+    def _release(self) -> None:
+        while self._held_back and not self.participant.busy:
+            self._held_back.popleft()()
+            self._after_input()
+
+    def _block_archived(self, effect: fx.BlockArchived) -> None:
+        self._reports.block(effect, self.now_ms())
+        if effect.closing:
+            self.gossip.epoch_opened()
+            self.epoch_opened()
+        self.height_opened()
+        self.gossip.status_now()
+
+    # Bundles that only the journal holds
+
+    def _send_journaled_bundle(self, peer: GossipPeer, signer: int, sequence: int) -> None:
+        position = self.shelf.position(signer, sequence)
+        if position is None:
+            return
+
+        def send(record: bytes) -> None:
+            peer.send(wire.Bundles((record[1:],)))
+
+        work = self._storage.in_reading_thread(self._storage.journal.read, position)
+        work.addCallbacks(
+            send, lambda failure: self.log.failure("a journaled bundle does not read back", failure)
+        )
+
+
+def _wait_for(work: Deferred[None]) -> Deferred[None]:
+    waiting: Deferred[None] = Deferred()
+    work.addBoth(lambda _: waiting.callback(None))
+    return waiting

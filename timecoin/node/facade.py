@@ -1,0 +1,360 @@
+"""The node as RPC sees it: answers from memory at once, from the disk by a Deferred (``rpc.facade.NodeFacade``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults, succeed
+
+from timecoin import __version__
+from timecoin.consensus.participant import Participant
+from timecoin.consensus.status import Status
+from timecoin.ledger.coins import Coin
+from timecoin.ledger.errors import TxInvalid
+from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.params import Parameters
+from timecoin.ledger.state import LedgerState
+from timecoin.mempool.admission import Prepared, made_by
+from timecoin.mempool.entry import Entry
+from timecoin.mempool.errors import AlreadyKnown, NotAdmitted
+from timecoin.node.chain_sync import ChainSync
+from timecoin.node.consensus_service import ConsensusService
+from timecoin.node.reports import Reports
+from timecoin.node.storage_service import StorageService
+from timecoin.ops.ticks import ReactorTickMonitor
+from timecoin.p2p.handshake import PROTOCOL_MAX
+from timecoin.p2p.service import P2PService
+from timecoin.primitives.block import Block, Header
+from timecoin.primitives.hashes import Hash
+from timecoin.primitives.transaction import OutPoint, Transaction
+from timecoin.rpc import facade as face
+
+USER_AGENT = f"/timecoin:{__version__}/"
+_UNARCHIVED_CODE = 2 * 0x7FFFFFFF
+
+
+class InvalidSignature(TxInvalid):
+    """A signature of a submitted transaction does not verify."""
+
+    code = "mandatory-script-verify-flag-failed"
+
+
+class Facade:
+    """Implements ``NodeFacade`` over the services of the node; ``ready`` tells whether they all run."""
+
+    def __init__(
+        self,
+        *,
+        genesis: Genesis,
+        storage: StorageService,
+        consensus: ConsensusService,
+        sync: ChainSync,
+        p2p: P2PService,
+        reports: Reports,
+        ticks: ReactorTickMonitor,
+        stop: Callable[[], None],
+    ) -> None:
+        self._genesis = genesis
+        self._storage = storage
+        self._consensus = consensus
+        self._sync = sync
+        self._p2p = p2p
+        self._reports = reports
+        self._ticks = ticks
+        self._stop = stop
+        self._started = consensus.now_ms()
+
+    @property
+    def _participant(self) -> Participant:
+        return self._consensus.participant
+
+    # The node
+
+    @property
+    def network(self) -> str:
+        """Its network's name."""
+        return self._genesis.network
+
+    @property
+    def hrp(self) -> str:
+        """The prefix of its addresses."""
+        return self._genesis.network_info.hrp
+
+    @property
+    def parameters(self) -> Parameters:
+        """The network's parameters."""
+        return self._genesis.parameters
+
+    def warming_up(self) -> str | None:
+        """RPC starts after everything that it talks to."""
+        return None if self._consensus.running else "Loading the chain"
+
+    def now_ms(self) -> int:
+        """The clock."""
+        return self._consensus.now_ms()
+
+    def started_ms(self) -> int:
+        """When the node started."""
+        return self._started
+
+    def stop(self) -> None:
+        """Begin to stop the node."""
+        self._stop()
+
+    def reactor(self) -> face.ReactorInfo:
+        """How late the reactor is."""
+        lateness = self._ticks.report()
+        return face.ReactorInfo(lateness.samples, lateness.p50_ms, lateness.p99_ms, lateness.max_ms)
+
+    # The chain
+
+    def tip(self) -> LedgerState:
+        """The ledger after the newest decided block."""
+        return self._participant.ledger
+
+    def chain(self) -> face.ChainInfo:
+        """How far the chain has come."""
+        return face.ChainInfo(
+            best_height=self._sync.best_height,
+            syncing=self._sync.syncing,
+            size_on_disk=self._storage.size_on_disk(),
+            coins=self._storage.chain.tip.coin_count,
+        )
+
+    def height_of(self, block_hash: Hash) -> Deferred[int | None]:
+        """The height of a decided block."""
+        return self._storage.in_reading_thread(self._storage.chain.archive.height_of, block_hash)
+
+    def header_at(self, height: int) -> Deferred[Header]:
+        """The header at a height."""
+        archive = self._storage.chain.archive
+        return self._storage.in_reading_thread(lambda: Header.decode(archive.header(height)))
+
+    def block_at(self, height: int) -> Deferred[Block]:
+        """The block at a height."""
+        return self._storage.block(height)
+
+    def location(self, txid: Hash) -> tuple[int, int] | None:
+        """(height, position) of an archived transaction."""
+        return self._storage.archived(txid)
+
+    def coin(self, outpoint: OutPoint, include_mempool: bool) -> Coin | None:
+        """An unspent coin; with the pool: also made by it, and not spent by it."""
+        if not include_mempool:
+            return self._storage.coin(outpoint)
+        pool = self._participant.finality.pool
+        if pool.spenders(outpoint):
+            return None
+        parent = pool.get(outpoint[:32])
+        if parent is None:
+            return self._storage.coin(outpoint)
+        coin = made_by(parent, outpoint)
+        return None if coin is None else coin._replace(code=_UNARCHIVED_CODE)
+
+    # The pool
+
+    def pool(self) -> face.PoolStats:
+        """Figures of the pool."""
+        pool = self._participant.finality.pool
+        return face.PoolStats(
+            count=len(pool),
+            bytes=sum(entry.size for entry in pool),
+            usage=pool.bytes,
+            max_bytes=pool.max_bytes,
+            total_fee=sum(entry.fee for entry in pool),
+            min_fee_rate=self.parameters.min_fee_rate,
+        )
+
+    def pool_ids(self) -> Collection[Hash]:
+        """The txids in the pool."""
+        return [entry.txid for entry in self._participant.finality.pool]
+
+    def pool_entry(self, txid: Hash) -> face.PoolEntry | None:
+        """A transaction in the pool."""
+        entry = self._participant.finality.pool.get(txid)
+        return None if entry is None else self._pool_entry(entry)
+
+    def _pool_entry(self, entry: Entry) -> face.PoolEntry:
+        status = "final" if entry.final else "certified" if entry.certified else "pending"
+        return face.PoolEntry(entry.tx, entry.fee, entry.first_seen, self._participant.ledger.height, status)
+
+    def pool_children(self, txid: Hash) -> Collection[Hash]:
+        """The pool's transactions that spend an output of this one."""
+        entry = self._participant.finality.pool.get(txid)
+        return () if entry is None else tuple(entry.children)
+
+    # Submitting
+
+    def submit(self, tx: Transaction) -> Deferred[Hash]:
+        """Validate, store, announce; fires with the txid once it is in the pool."""
+        answer: Deferred[Hash] = Deferred()
+        self._consensus.feed(lambda: self._prepare(tx, answer))
+        return answer
+
+    def _prepare(self, tx: Transaction, answer: Deferred[Hash]) -> None:
+        try:
+            prepared = self._participant.prepare(tx)
+        except AlreadyKnown as known:
+            if known.archived:
+                answer.errback(known)
+            else:
+                answer.callback(tx.txid)
+        except (NotAdmitted, TxInvalid) as refused:
+            answer.errback(refused)
+        else:
+            self._consensus.ask(prepared.checks, lambda good: self._verified(prepared, good, answer))
+
+    def _verified(self, prepared: Prepared, good: bool, answer: Deferred[Hash]) -> None:
+        if good:
+            self._consensus.feed(lambda: self._admit(prepared, answer))
+        else:
+            answer.errback(InvalidSignature(prepared.tx.txid[::-1].hex()))
+
+    def _admit(self, prepared: Prepared, answer: Deferred[Hash]) -> None:
+        try:
+            self._participant.admit(prepared, self.now_ms(), local=True)
+        except AlreadyKnown:
+            answer.callback(prepared.tx.txid)
+        except (NotAdmitted, TxInvalid) as refused:
+            answer.errback(refused)
+        else:
+            answer.callback(prepared.tx.txid)
+
+    def preview(self, txs: Sequence[Transaction]) -> Deferred[list[face.Preview]]:
+        """What ``submit`` would say to each of them alone, without doing it."""
+        return gatherResults([self._preview_one(tx) for tx in txs])
+
+    def _preview_one(self, tx: Transaction) -> Deferred[face.Preview]:
+        try:
+            prepared = self._participant.prepare(tx)
+        except (TxInvalid, NotAdmitted) as refused:
+            return succeed(face.Preview(refused.code))
+        if any(self._participant.finality.pool.spenders(outpoint) for outpoint in tx.outpoints()):
+            return succeed(face.Preview("txn-mempool-conflict"))
+        answer: Deferred[face.Preview] = Deferred()
+
+        def verified(good: bool) -> None:
+            answer.callback(face.Preview(None, prepared.fee) if good else face.Preview(InvalidSignature.code))
+
+        self._consensus.ask(prepared.checks, verified)
+        return answer
+
+    # Status
+
+    def status(self, txid: Hash) -> face.TxStatus | None:
+        """Where a transaction stands."""
+        status = self._participant.finality.status(txid)
+        if status is None:
+            return None
+        archived = status.status is Status.ARCHIVED
+        return face.TxStatus(
+            txid=txid,
+            status=status.status.value,
+            votes=status.vote_power,
+            acks=status.ack_power,
+            total_power=status.total,
+            final_ms=status.final_ms,
+            height=status.height if archived else None,
+            block_hash=self._storage.chain.archive.block_hash(status.height) if archived and status.height is not None else None,
+            reason=status.reason,
+        )
+
+    def wait_final(self, txid: Hash, timeout_ms: int) -> Deferred[face.TxStatus | None]:
+        """Its status as soon as it is settled, at the latest after ``timeout_ms``."""
+        status = self.status(txid)
+        if status is not None and status.status in ("final", "archived", "rejected"):
+            return succeed(status)
+        return self._reports.wait(txid, timeout_ms).addCallback(lambda _: self.status(txid))
+
+    def events(self, since: int, limit: int, timeout_ms: int) -> Deferred[face.EventPage]:
+        """Events with numbers above ``since``."""
+        return self._reports.poll(since, limit, timeout_ms)
+
+    # The network
+
+    def peers(self) -> Sequence[face.PeerInfo]:
+        """The connections, oldest first."""
+        ordered = sorted(self._p2p.peers, key=lambda peer: peer.connected_at)
+        return [self._peer(number, peer) for number, peer in enumerate(ordered)]
+
+    def _peer(self, number: int, peer: Any) -> face.PeerInfo:
+        view = self._consensus.gossip.view(peer)
+        hello = peer.greeting.hello
+        total = peer.traffic.total()
+        return face.PeerInfo(
+            number=number,
+            address=str(peer.address or ""),
+            inbound=peer.inbound,
+            node_id=peer.node_id,
+            masternode_id=peer.masternode_id,
+            connected_ms=peer.connected_at,
+            last_send_ms=peer.last_received,
+            last_recv_ms=peer.last_received,
+            bytes_sent=total.bytes_out,
+            bytes_received=total.bytes_in,
+            ping_ms=peer.rtt_ms,
+            offset_ms=peer.clock_offset_ms,
+            version=peer.greeting.version,
+            user_agent=hello.user_agent,
+            services=hello.services,
+            height=max(hello.height, view.height - 1 if view is not None else 0),
+        )
+
+    def network_info(self) -> face.NetworkInfo:
+        """The node on its network."""
+        inbound = sum(peer.inbound for peer in self._p2p.peers)
+        listen = self._p2p.identity.listen
+        return face.NetworkInfo(
+            node_id=self._p2p.identity.node_key,
+            protocol_version=PROTOCOL_MAX,
+            user_agent=USER_AGENT,
+            services=self._p2p.identity.services,
+            inbound=inbound,
+            outbound=len(self._p2p.peers) - inbound,
+            active=bool(self._p2p.running),
+            offset_ms=self._p2p.clock_offset_ms or 0,
+            local_addresses=((listen.host_text(), listen.port),) if listen is not None else (),
+        )
+
+    def consensus(self) -> face.ConsensusInfo:
+        """The node's part in consensus."""
+        participant, members = self._participant, self._participant.members
+        signer = participant.signer
+        connected = members.power_of(self._consensus.gossip.connected_mask())
+        entries = list(participant.finality.pool)
+        final = sum(entry.final for entry in entries)
+        certified = sum(entry.certified and not entry.final for entry in entries)
+        return face.ConsensusInfo(
+            height=participant.height.height,
+            round=participant.height.round,
+            step=participant.height.step.name.lower(),
+            epoch=participant.ledger.epoch,
+            sealed=participant.finality.sealed,
+            seals=members.power_of(participant.finality.seals_mask),
+            next_slot=participant.slot_ms // 1000,
+            masternode_id=None if signer is None else members.members[signer].masternode_id,
+            signer=signer,
+            power=0 if signer is None else members.members[signer].power,
+            connected_power=connected,
+            voting=participant.may_sign and members.is_quorum(connected),
+            abstains=self._abstains(),
+            pending=len(entries) - final - certified,
+            certified=certified,
+            final=final,
+        )
+
+    def _abstains(self) -> str | None:
+        participant = self._participant
+        if participant.may_sign:
+            return None
+        if participant.halted:
+            return "the protocol was broken by a third or more of the power"
+        if participant.signer is None:
+            return "not a member of the current set"
+        permit = participant.permit
+        if not permit.exchanged:
+            return "has not exchanged state with a quorum since its start"
+        if participant.ledger.epoch <= permit.silent_until:
+            return f"its journal is not complete: silent through epoch {permit.silent_until}"
+        return "behind the network"

@@ -1,0 +1,457 @@
+"""Who gets told what: relaying, asking and answering, so that nothing is lost for good (protocol.md 8).
+
+Pure as the participant is: it looks at no clock and owns no socket; peers are handed in and :meth:`Gossip.tick` brings the
+time. What a peer has is known from what it sent, from its status, and from its votes; what it lacks is sent to it, at once
+where it has no connection of its own to the source, else when its status shows that it missed it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from timecoin.consensus import effects as fx
+from timecoin.consensus.bundle import Bundle
+from timecoin.consensus.lacking import lacking
+from timecoin.consensus.participant import Participant
+from timecoin.consensus.proposal import Proposal
+from timecoin.consensus.votes import Precommit, Prevote
+from timecoin.node.masks import from_wire, to_wire
+from timecoin.node.shelf import BundleShelf
+from timecoin.p2p import messages as wire
+
+RELAY_DELAY_MS = 250
+"""A transaction is announced to peers that have not voted for it or sent it after this long."""
+STATUS_IDLE_MS = 5_000
+SEND_QUEUE_LIMIT = 4 << 20
+"""No bulk answer is added to a peer's queue above this many bytes; its next status asks again."""
+_BATCH_BYTES = 256 << 10
+_MAX_RELAYS = 100_000
+_REQUEST_LIFETIME_MS = 2_000
+
+
+class GossipPeer(Protocol):
+    """A connected peer as gossip needs it."""
+
+    @property
+    def node_id(self) -> bytes:
+        """The peer's node key."""
+        ...
+
+    @property
+    def masternode_id(self) -> bytes | None:
+        """The masternode that the peer proved to be."""
+        ...
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait in the peer's sending queue."""
+        ...
+
+    def send(self, message: wire.Message | bytes) -> bool:
+        """Queue a message or an encoded frame; False when the queue is full."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class PeerView:
+    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a gap."""
+
+    peer: GossipPeer
+    operator_key: bytes | None = None
+    signer: int | None = None
+    status: wire.Status | None = None
+    connected: int = 0
+    sequences: dict[int, int] = field(default_factory=dict)
+    epoch: int = 0
+    height: int = 0
+    inventory: list[bytes] = field(default_factory=list)
+
+
+class Gossip:
+    """The relay of one node. ``read_bundle(position, sequence, peer)`` sends a bundle that only the journal still holds."""
+
+    def __init__(
+        self,
+        participant: Participant,
+        shelf: BundleShelf,
+        read_bundle: Callable[[GossipPeer, int, int], None],
+    ) -> None:
+        self._participant = participant
+        self._shelf = shelf
+        self._read_bundle = read_bundle
+        self._peers: dict[bytes, PeerView] = {}
+        self._push: list[bytes] = []
+        self._relays: deque[tuple[int, bytes]] = deque()
+        self._sources: dict[bytes, set[bytes]] = {}
+        self._requested: dict[bytes, int] = {}
+        self._last_status = 0
+        self._last_sent: wire.Status | None = None
+
+    # Peers
+
+    @property
+    def peers(self) -> Iterable[PeerView]:
+        """Every connected peer."""
+        return self._peers.values()
+
+    def peer_connected(self, peer: GossipPeer) -> PeerView:
+        """The handshake is through."""
+        view = PeerView(peer)
+        self._identify(view)
+        self._peers[peer.node_id] = view
+        self._update_reachable()
+        peer.send(self._status())
+        return view
+
+    def view(self, peer: GossipPeer) -> PeerView | None:
+        """What is believed of a connected peer."""
+        view = self._peers.get(peer.node_id)
+        return view if view is not None and view.peer is peer else None
+
+    def peer_lost(self, peer: GossipPeer) -> None:
+        """The connection ended."""
+        view = self._peers.get(peer.node_id)
+        if view is not None and view.peer is peer:
+            del self._peers[peer.node_id]
+            if view.operator_key is not None:
+                self._participant.permit.forget(view.operator_key)
+            self._update_reachable()
+
+    def _identify(self, view: PeerView) -> None:
+        """Which member of the current set a peer is, by the masternode id that it proved."""
+        view.operator_key, view.signer = None, None
+        if view.peer.masternode_id is None:
+            return
+        for index, member in enumerate(self._participant.members.members):
+            if member.masternode_id == view.peer.masternode_id:
+                view.operator_key, view.signer = member.operator_key, index
+
+    def connected_mask(self) -> int:
+        """The members of the current set to which there is a connection, and myself."""
+        mask = 0
+        for view in self._peers.values():
+            if view.signer is not None:
+                mask |= 1 << view.signer
+        own = self._participant.signer
+        return mask if own is None else mask | 1 << own
+
+    def _update_reachable(self) -> None:
+        self._participant.reachable(self.connected_mask())
+
+    def epoch_opened(self) -> None:
+        """A closing block was applied: signer indexes and sequences are new."""
+        self._shelf.clear()
+        for view in self._peers.values():
+            self._identify(view)
+            view.sequences.clear()
+            view.connected = 0
+        self._update_reachable()
+
+    # Statuses
+
+    def _status(self) -> wire.Status:
+        participant = self._participant
+        height = participant.height
+        return wire.Status(
+            epoch=participant.ledger.epoch,
+            height=height.height,
+            round=height.round,
+            step=int(height.step),
+            tip_hash=participant.ledger.block_hash,
+            prevotes=to_wire(height.ballots.prevotes(height.round).mask),
+            precommits=to_wire(height.ballots.precommits(height.round).mask),
+            sequences=tuple(enumerate(participant.finality.highest_sequences)),
+            connected=to_wire(self.connected_mask()),
+        )
+
+    def tick(self, now: int) -> None:
+        """Send what is due: call it every few tens of milliseconds."""
+        self.flush()
+        self._relay_due(now)
+        self._send_status_if_due(now)
+
+    def _send_status_if_due(self, now: int) -> None:
+        waited = now - self._last_status
+        if waited < self._participant.params.sync_interval:
+            return
+        if not self._participant.active and waited < STATUS_IDLE_MS:
+            return
+        self._last_status = now
+        self.broadcast(self._status())
+        self._requested = {key: at for key, at in self._requested.items() if now - at < _REQUEST_LIFETIME_MS}
+
+    def status_now(self) -> None:
+        """Tell everybody where we are: after a block, so that those behind ask at once."""
+        self.broadcast(self._status())
+
+    def broadcast(self, message: wire.Message) -> None:
+        """Send a message to every peer, encoded once."""
+        if self._peers:
+            self._send_frame(wire.encode_frame(message), self._peers.values())
+
+    @staticmethod
+    def _send_frame(frame: bytes, views: Iterable[PeerView]) -> None:
+        for view in views:
+            view.peer.send(frame)
+
+    def on_status(self, view: PeerView, status: wire.Status, now: int) -> None:
+        """A peer told what it has: send what it lacks."""
+        participant = self._participant
+        view.status, view.height, view.epoch = status, status.height, status.epoch
+        if view.operator_key is not None:
+            participant.hear(view.operator_key, status.epoch, now)
+        if status.epoch != participant.ledger.epoch:
+            return
+        view.connected = from_wire(status.connected)
+        sequences = dict(status.sequences)
+        for signer, highest in sequences.items():
+            view.sequences[signer] = max(highest, view.sequences.get(signer, 0))
+        self._send_missing_bundles(view, sequences)
+        if status.height == participant.height.height:
+            self._send_missing_votes(view, status)
+
+    def _send_missing_bundles(self, view: PeerView, has: dict[int, int]) -> None:
+        for signer in sorted(self._shelf.highest):
+            if view.peer.queued_bytes > SEND_QUEUE_LIMIT:
+                return
+            self._send_bundles(view, signer, has.get(signer, 0))
+
+    def _send_bundles(self, view: PeerView, signer: int, after: int) -> None:
+        batch: list[bytes] = []
+        for sequence, encoded in self._shelf.after(signer, after, _BATCH_BYTES):
+            if encoded is None:
+                self._read_bundle(view.peer, signer, sequence)
+            else:
+                batch.append(encoded)
+        if batch:
+            view.peer.send(wire.Bundles(tuple(batch)))
+
+    def _send_missing_votes(self, view: PeerView, status: wire.Status) -> None:
+        held = from_wire(status.prevotes), from_wire(status.precommits)
+        prevotes: list[bytes] = []
+        precommits: list[bytes] = []
+        for message in lacking(self._participant.height, status.round, status.step, *held):
+            if isinstance(message, Proposal):
+                if view.peer.queued_bytes < SEND_QUEUE_LIMIT:
+                    view.peer.send(wire.Proposal(message.encode()))
+            elif isinstance(message, Prevote):
+                prevotes.append(message.encode())
+            else:
+                precommits.append(message.encode())
+        if prevotes or precommits:
+            view.peer.send(wire.Votes(tuple(prevotes), tuple(precommits)))
+
+    # Announcing
+
+    def announce(self, message: fx.SignedMessage) -> None:
+        """A verified or durable message: to every peer that does not get it from its signer directly."""
+        mine = message.signer == self._participant.signer
+        views = [view for view in self._peers.values() if self._should_relay(view, message, mine)]
+        if isinstance(message, Bundle):
+            encoded = message.encode()
+            self._shelf.add(message.signer, message.sequence, encoded)
+            for view in views:
+                self._raise_sequence(view, message)
+            frame: wire.Message = wire.Bundles((encoded,))
+        else:
+            frame = _wire_message(message)
+        if views:
+            self._send_frame(wire.encode_frame(frame), views)
+
+    @staticmethod
+    def _should_relay(view: PeerView, message: fx.SignedMessage, mine: bool) -> bool:
+        if mine:
+            return True
+        if view.signer == message.signer or view.connected >> message.signer & 1:
+            return False
+        return not isinstance(message, Bundle) or view.sequences.get(message.signer, 0) < message.sequence
+
+    @staticmethod
+    def _raise_sequence(view: PeerView, bundle: Bundle) -> None:
+        if view.sequences.get(bundle.signer, 0) == bundle.sequence - 1:
+            view.sequences[bundle.signer] = bundle.sequence
+
+    def bundle_from(self, view: PeerView, bundle: Bundle) -> None:
+        """A peer sent a bundle: it has it."""
+        self._raise_sequence(view, bundle)
+
+    def announce_transaction(self, txid: bytes, local: bool, now: int) -> None:
+        """A transaction became known and valid: push a local one, announce others where they are not known yet."""
+        self._requested.pop(txid, None)
+        if local:
+            entry = self._participant.finality.pool.get(txid)
+            if entry is not None:
+                self._push.append(entry.tx.raw)
+        elif len(self._relays) < _MAX_RELAYS:
+            self._relays.append((now + RELAY_DELAY_MS, txid))
+
+    def transaction_from(self, view: PeerView, txid: bytes) -> None:
+        """A peer sent or announced a transaction: it has it."""
+        if len(self._sources) < _MAX_RELAYS:
+            self._sources.setdefault(txid, set()).add(view.peer.node_id)
+
+    def flush(self) -> None:
+        """Send the bodies that wait to be pushed."""
+        while self._push:
+            batch: list[bytes] = []
+            size = 0
+            for raw in self._push:
+                size += len(raw)
+                if batch and size > _BATCH_BYTES:
+                    break
+                batch.append(raw)
+            del self._push[: len(batch)]
+            self.broadcast(wire.Tx(tuple(batch)))
+
+    @property
+    def has_push(self) -> bool:
+        """Do bodies wait to be pushed?"""
+        return bool(self._push)
+
+    def _relay_due(self, now: int) -> None:
+        while self._relays and self._relays[0][0] <= now:
+            _, txid = self._relays.popleft()
+            self._relay(txid, self._sources.pop(txid, set()))
+        for view in self._peers.values():
+            for start in range(0, len(view.inventory), wire.MAX_IDS):
+                view.peer.send(wire.Inv(tuple(view.inventory[start : start + wire.MAX_IDS])))
+            view.inventory.clear()
+
+    def _relay(self, txid: bytes, sources: set[bytes]) -> None:
+        finality = self._participant.finality
+        if txid not in finality.pool:
+            return
+        tally = finality.counter.tallies.get(txid)
+        votes = 0 if tally is None else tally.votes
+        for node_id, view in self._peers.items():
+            voted = view.signer is not None and votes >> view.signer & 1
+            if not voted and node_id not in sources:
+                view.inventory.append(txid)
+
+    # Asking
+
+    def want_transactions(self, wanted: fx.WantTransactions, now: int) -> None:
+        """Fetch bodies from whoever named them, else from everybody who could have them."""
+        if not self._peers:
+            return
+        ids = self._unrequested(wanted.ids, now)
+        views = [
+            view
+            for view in self._peers.values()
+            if wanted.signer is not None and view.signer == wanted.signer
+        ]
+        for view in views or list(self._peers.values())[:3]:
+            for start in range(0, len(ids), wire.MAX_IDS):
+                view.peer.send(wire.GetTx(tuple(ids[start : start + wire.MAX_IDS]), wanted.by_wtxid))
+
+    def want_parents(self, view: PeerView | None, txids: Iterable[bytes], now: int) -> None:
+        """Ask whoever sent a child for its unknown parents."""
+        wanted = fx.WantTransactions(tuple(txids), False, None if view is None else view.signer)
+        if view is None or view.signer is not None:
+            self.want_transactions(wanted, now)
+            return
+        ids = self._unrequested(wanted.ids, now)
+        if ids:
+            view.peer.send(wire.GetTx(tuple(ids)))
+
+    def _unrequested(self, ids: Iterable[bytes], now: int) -> list[bytes]:
+        fresh = [
+            key
+            for key in ids
+            if now - self._requested.get(key, -_REQUEST_LIFETIME_MS) >= _REQUEST_LIFETIME_MS
+        ]
+        self._requested.update(dict.fromkeys(fresh, now))
+        return fresh
+
+    def on_inv(self, view: PeerView, message: wire.Inv, now: int) -> None:
+        """A peer announces transactions: ask for those that are unknown."""
+        for txid in message.txids:
+            self.transaction_from(view, txid)
+        unknown = self._unrequested(
+            [txid for txid in message.txids if not self._participant.knows(txid)], now
+        )
+        if unknown:
+            view.peer.send(wire.GetTx(tuple(unknown)))
+
+    def want_proposal(self, wanted: fx.WantProposal) -> None:
+        """Ask everybody for the proposal of a round."""
+        self.broadcast(wire.GetProposal(wanted.height, block_hash=wanted.block_hash))
+
+    def want_pol(self, wanted: fx.WantPol) -> None:
+        """Ask everybody for the prevotes that a proposal claims."""
+        self.broadcast(wire.GetPol(wanted.height, wanted.round, wanted.block_hash))
+
+    # Answering
+
+    def on_get_tx(self, view: PeerView, message: wire.GetTx) -> None:
+        """Send the bodies asked for; those of proposals too."""
+        found: list[bytes] = []
+        absent: list[bytes] = []
+        for key in message.ids:
+            raw = self._body(key, message.by_wtxid)
+            found.append(raw) if raw is not None else absent.append(key)
+        self._send_bodies(view, found)
+        if absent:
+            view.peer.send(wire.NotFound(tuple(absent)))
+
+    def _body(self, key: bytes, by_wtxid: bool) -> bytes | None:
+        tx = self._participant.body(key, by_wtxid=by_wtxid)
+        return None if tx is None else tx.raw
+
+    @staticmethod
+    def _send_bodies(view: PeerView, bodies: list[bytes]) -> None:
+        batch: list[bytes] = []
+        size = 0
+        for raw in bodies:
+            if batch and size + len(raw) > _BATCH_BYTES:
+                view.peer.send(wire.Tx(tuple(batch)))
+                batch, size = [], 0
+            batch.append(raw)
+            size += len(raw)
+        if batch:
+            view.peer.send(wire.Tx(tuple(batch)))
+
+    def on_get_bundles(self, view: PeerView, message: wire.GetBundles) -> None:
+        """Send bundles of one signer from a sequence on."""
+        if message.epoch == self._participant.ledger.epoch and view.peer.queued_bytes < SEND_QUEUE_LIMIT:
+            self._send_bundles(view, message.signer, max(0, message.from_sequence - 1))
+
+    def on_get_proposal(self, view: PeerView, message: wire.GetProposal) -> None:
+        """Send the proposal asked for, if it is of the height at hand."""
+        if message.height != self._participant.height.height:
+            return
+        height = self._participant.height
+        if message.block_hash is not None:
+            proposal = height.proposal_of(message.block_hash)
+        else:
+            proposal = height.proposals.of_round(message.round or 0)
+        if proposal is not None:
+            view.peer.send(wire.Proposal(proposal.encode()))
+
+    def on_get_pol(self, view: PeerView, message: wire.GetPol) -> None:
+        """Send the prevotes held for a block in a round."""
+        if message.height == self._participant.height.height:
+            prevotes = self._participant.height.prevotes_for(message.round, message.block_hash)
+            if prevotes:
+                view.peer.send(wire.Pol(tuple(vote.encode() for vote in prevotes)))
+
+    def show_transactions(self, shown: fx.ShowTransactions) -> None:
+        """Send certificates (by bundles) and bodies of transactions that a proposer left out."""
+        for view in self._peers.values():
+            if view.signer == shown.signer:
+                bodies = [raw for raw in (self._body(txid, False) for txid in shown.txids) if raw is not None]
+                self._send_bodies(view, bodies)
+                status = view.status
+                has = dict(status.sequences) if status is not None and status.epoch == view.epoch else {}
+                self._send_missing_bundles(view, has)
+
+
+def _wire_message(message: Proposal | Prevote | Precommit) -> wire.Message:
+    if isinstance(message, Proposal):
+        return wire.Proposal(message.encode())
+    if isinstance(message, Prevote):
+        return wire.Votes(prevotes=(message.encode(),))
+    return wire.Votes(precommits=(message.encode(),))

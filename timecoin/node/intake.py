@@ -1,0 +1,375 @@
+"""What peers send, on its way to the participant: decoded, bounded, verified in batches, then handed over in order.
+
+A peer that sends what no honest node sends is reported with ``misbehaved``; what a lagging honest node may send never is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from timecoin.consensus.bundle import Bundle
+from timecoin.consensus.effects import SignedMessage
+from timecoin.consensus.participant import Participant
+from timecoin.consensus.proposal import Proposal, ProposalHead
+from timecoin.consensus.statement import StatementError
+from timecoin.consensus.votes import Precommit, Prevote
+from timecoin.ledger.errors import TxInvalid
+from timecoin.ledger.powerset import PowerSet
+from timecoin.ledger.witness import Check
+from timecoin.mempool.admission import Prepared
+from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
+from timecoin.node.gossip import Gossip, PeerView
+from timecoin.node.shelf import BundleShelf
+from timecoin.p2p import messages as wire
+from timecoin.p2p.interfaces import IPeerListener
+from timecoin.p2p.peer import Peer
+from timecoin.p2p.reasons import CloseReason
+from timecoin.primitives.codec import DecodeError
+from timecoin.primitives.transaction import MalformedTransaction, Transaction
+
+MAX_AHEAD = 2_000
+MAX_AHEAD_BYTES = 16 << 20
+"""Messages for the next height or epoch wait here until it opens; when full the oldest are dropped (peers send them again)."""
+BACKLOG_HIGH, BACKLOG_LOW = 4_000, 1_000
+"""Unverified questions above which no peer is read, and below which reading goes on."""
+
+
+class Host(Protocol):
+    """What drives the participant: it gives the time, carries out effects, and holds inputs back while it is busy."""
+
+    participant: Participant
+
+    def now_ms(self) -> int:
+        """The clock."""
+        ...
+
+    def feed(self, work: Callable[[], None]) -> None:
+        """Run an input now, or after the block that is being applied; then carry out the effects."""
+        ...
+
+    def ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
+        """Verify signatures off the reactor; the answer comes in order."""
+        ...
+
+
+class BlockReceiver(Protocol):
+    """Block sync, as far as peers' messages go."""
+
+    def on_status(self, view: PeerView) -> None:
+        """A peer told its height."""
+        ...
+
+    def on_blocks(self, view: PeerView, message: wire.Blocks) -> None:
+        """Blocks came."""
+        ...
+
+    def on_get_blocks(self, view: PeerView, message: wire.GetBlocks) -> None:
+        """A peer asks for blocks."""
+        ...
+
+    def peer_lost(self, view: PeerView) -> None:
+        """A peer is gone."""
+        ...
+
+
+@implementer(IPeerListener)
+class Intake:
+    """The listener of the P2P service."""
+
+    log = Logger()
+
+    def __init__(self, host: Host, gossip: Gossip, shelf: BundleShelf, blocks: BlockReceiver) -> None:
+        self._host = host
+        self._gossip = gossip
+        self._shelf = shelf
+        self._blocks = blocks
+        self._ahead: deque[tuple[PeerView, type[SignedMessage], bytes]] = deque()
+        self._ahead_bytes = 0
+        self._backlog = 0
+        self._paused: set[Peer] = set()
+        self._checking: set[bytes] = set()
+        self._dispatch: dict[type[wire.Message], Callable[[PeerView, wire.Message], None]] = {
+            wire.Tx: self._on_tx,
+            wire.Inv: self._on_inv,
+            wire.GetTx: self._on_get_tx,
+            wire.NotFound: self._ignore,
+            wire.Bundles: self._on_bundles,
+            wire.GetBundles: self._on_get_bundles,
+            wire.Proposal: self._on_proposal,
+            wire.GetProposal: self._on_get_proposal,
+            wire.Votes: self._on_votes,
+            wire.Status: self._on_status,
+            wire.GetPol: self._on_get_pol,
+            wire.Pol: self._on_pol,
+            wire.GetBlocks: self._on_get_blocks,
+            wire.Blocks: self._on_blocks,
+            wire.Evidence: self._ignore,
+        }
+
+    # IPeerListener
+
+    def peer_connected(self, peer: Peer) -> None:
+        """A peer was admitted."""
+        self._host.feed(lambda: self._connected(peer))
+
+    def _connected(self, peer: Peer) -> None:
+        if peer.is_established:
+            self._gossip.peer_connected(peer)
+
+    def peer_lost(self, peer: Peer, reason: CloseReason) -> None:
+        """A peer is gone."""
+        self._paused.discard(peer)
+        self._host.feed(lambda: self._lost(peer))
+
+    def _lost(self, peer: Peer) -> None:
+        view = self._gossip.view(peer)
+        if view is not None:
+            self._host.participant.finality.orphans.forget_source(peer.node_id)
+            self._blocks.peer_lost(view)
+        self._gossip.peer_lost(peer)
+
+    def message(self, peer: Peer, message: wire.Message) -> None:
+        """Take one message."""
+        self._host.feed(lambda: self._handle(peer, message))
+
+    def _handle(self, peer: Peer, message: wire.Message) -> None:
+        view = self._gossip.view(peer)
+        if view is not None:
+            self._dispatch[type(message)](view, message)
+
+    def _ignore(self, view: PeerView, message: wire.Message) -> None:
+        """Nothing follows from it: what is not found is asked for again, evidence is not dealt with yet."""
+
+    # Transactions
+
+    def _on_tx(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Tx)
+        for raw in message.transactions:
+            try:
+                tx = Transaction.decode(raw)
+            except MalformedTransaction as error:
+                self._accuse(view, f"malformed transaction: {error}")
+                return
+            self._gossip.transaction_from(view, tx.txid)
+            self.offer(tx, view)
+
+    def offer(self, tx: Transaction, view: PeerView | None) -> None:
+        """A transaction of a peer (or an orphan whose parents turned up) to be prepared, verified and admitted."""
+        participant, now = self._host.participant, self._host.now_ms()
+        try:
+            prepared = participant.prepare(tx)
+        except AlreadyKnown:
+            self._offer_to_proposals(tx)
+        except MissingParents as missing:
+            self._offer_to_proposals(tx)
+            source = view.peer.node_id if view is not None else b""
+            participant.keep_orphan(tx, missing.txids, source)
+            self._gossip.want_parents(view, missing.txids, now)
+        except (TxInvalid, NotAdmitted):
+            self._offer_to_proposals(tx)
+        else:
+            self._verify_transaction(prepared, view)
+
+    def _offer_to_proposals(self, tx: Transaction) -> None:
+        participant = self._host.participant
+        if participant.wants_body(tx.wtxid):
+            participant.body_fetched(tx, self._host.now_ms())
+
+    def _verify_transaction(self, prepared: Prepared, view: PeerView | None) -> None:
+        key = prepared.tx.wtxid
+        if key in self._checking:
+            return
+        self._checking.add(key)
+        self._ask(prepared.checks, lambda good: self._transaction_verified(prepared, view, good))
+
+    def _transaction_verified(self, prepared: Prepared, view: PeerView | None, good: bool) -> None:
+        self._checking.discard(prepared.tx.wtxid)
+        if not good:
+            if view is not None:
+                self._accuse(view, "a transaction's signature does not verify")
+            return
+        self._host.feed(lambda: self._admit(prepared))
+
+    def _admit(self, prepared: Prepared) -> None:
+        try:
+            self._host.participant.admit(prepared, self._host.now_ms(), local=False)
+        except (TxInvalid, NotAdmitted):
+            self._offer_to_proposals(prepared.tx)
+
+    def _on_inv(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Inv)
+        self._gossip.on_inv(view, message, self._host.now_ms())
+
+    def _on_get_tx(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.GetTx)
+        self._gossip.on_get_tx(view, message)
+
+    # Signed messages
+
+    def _on_bundles(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Bundles)
+        for raw in message.bundles:
+            self._on_signed(view, Bundle, raw)
+
+    def _on_proposal(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Proposal)
+        self._on_signed(view, Proposal, message.proposal)
+
+    def _on_votes(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Votes)
+        for raw in message.prevotes:
+            self._on_signed(view, Prevote, raw)
+        for raw in message.precommits:
+            self._on_signed(view, Precommit, raw)
+
+    def _on_signed(self, view: PeerView, kind: type[SignedMessage], raw: bytes) -> None:
+        try:
+            if kind is Proposal and not self._needs_proposal(raw):
+                return
+            signed = kind.decode(raw)
+        except DecodeError as error:
+            self._accuse(view, f"malformed {kind.__name__.lower()}: {error}")
+            return
+        if self._is_ahead(signed):
+            self._keep_ahead(view, kind, raw)
+        elif self._is_wanted(signed, raw):
+            self._verify_signed(view, signed, self._members_of(signed))
+
+    def _needs_proposal(self, raw: bytes) -> bool:
+        head = ProposalHead.decode(raw)
+        height = self._host.participant.height
+        return head.height != height.height or height.needs(head)
+
+    def _is_ahead(self, signed: SignedMessage) -> bool:
+        participant = self._host.participant
+        if isinstance(signed, Bundle):
+            return signed.epoch == participant.ledger.epoch + 1
+        return signed.height == participant.height.height + 1
+
+    def _keep_ahead(self, view: PeerView, kind: type[SignedMessage], raw: bytes) -> None:
+        self._ahead.append((view, kind, raw))
+        self._ahead_bytes += len(raw)
+        while len(self._ahead) > MAX_AHEAD or self._ahead_bytes > MAX_AHEAD_BYTES:
+            self._ahead_bytes -= len(self._ahead.popleft()[2])
+
+    def height_opened(self) -> None:
+        """A block was applied: what came too early may be of use now."""
+        ahead, self._ahead, self._ahead_bytes = self._ahead, deque(), 0
+        for view, kind, raw in ahead:
+            self._on_signed(view, kind, raw)
+
+    def _is_wanted(self, signed: SignedMessage, raw: bytes) -> bool:
+        participant = self._host.participant
+        if isinstance(signed, Bundle):
+            current = signed.epoch == participant.ledger.epoch
+            return current and self._shelf.get(signed.signer, signed.sequence) != raw
+        if signed.height == participant.height.height:
+            return participant.height.needs(signed.head if isinstance(signed, Proposal) else signed)
+        return isinstance(signed, Precommit) and signed.height == participant.ledger.height
+
+    def _members_of(self, signed: SignedMessage) -> PowerSet:
+        ledger = self._host.participant.ledger
+        late = isinstance(signed, Precommit) and signed.height == ledger.height
+        return ledger.tip_set if late else ledger.current
+
+    def _verify_signed(self, view: PeerView, signed: SignedMessage, members: PowerSet) -> None:
+        try:
+            check = signed.check(members)
+        except StatementError:
+            self._accuse(view, "a message of no member of the set")
+            return
+        self._ask([check], lambda good: self._signed_verified(view, signed, good))
+
+    def _signed_verified(self, view: PeerView, signed: SignedMessage, good: bool) -> None:
+        if not good:
+            self._accuse(view, "a masternode's signature does not verify")
+            return
+        self._host.feed(lambda: self._deliver(view, signed))
+
+    def _deliver(self, view: PeerView, signed: SignedMessage) -> None:
+        if isinstance(signed, Bundle):
+            self._gossip.bundle_from(view, signed)
+        self._host.participant.receive(signed, self._host.now_ms())
+
+    def _on_pol(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Pol)
+        try:
+            votes = [Prevote.decode(raw) for raw in message.prevotes]
+            checks = [vote.check(self._host.participant.members) for vote in votes]
+        except DecodeError as error:
+            self._accuse(view, f"malformed prevote: {error}")
+            return
+        except StatementError:
+            return
+        if votes:
+            self._ask(checks, lambda good: self._pol_verified(view, votes, good))
+
+    def _pol_verified(self, view: PeerView, votes: list[Prevote], good: bool) -> None:
+        if not good:
+            self._accuse(view, "a prevote's signature does not verify")
+            return
+        first, participant = votes[0], self._host.participant
+        self._host.feed(lambda: participant.pol(first.round, first.block_hash, votes, self._host.now_ms()))
+
+    # The rest
+
+    def _on_status(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Status)
+        self._gossip.on_status(view, message, self._host.now_ms())
+        self._blocks.on_status(view)
+
+    def _on_get_bundles(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.GetBundles)
+        self._gossip.on_get_bundles(view, message)
+
+    def _on_get_proposal(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.GetProposal)
+        self._gossip.on_get_proposal(view, message)
+
+    def _on_get_pol(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.GetPol)
+        self._gossip.on_get_pol(view, message)
+
+    def _on_get_blocks(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.GetBlocks)
+        self._blocks.on_get_blocks(view, message)
+
+    def _on_blocks(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Blocks)
+        self._blocks.on_blocks(view, message)
+
+    def _accuse(self, view: PeerView, what: str) -> None:
+        peer = view.peer
+        self.log.warn("{peer} misbehaved: {what}", peer=peer, what=what)
+        assert isinstance(peer, Peer)
+        peer.misbehaved(what)
+
+    def _ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
+        self._backlog += 1
+        if self._backlog > BACKLOG_HIGH:
+            self._pause_all()
+
+        def answered(good: bool) -> None:
+            self._backlog -= 1
+            if self._backlog < BACKLOG_LOW and self._paused:
+                self._resume_all()
+            answer(good)
+
+        self._host.ask(checks, answered)
+
+    def _pause_all(self) -> None:
+        for view in self._gossip.peers:
+            peer = view.peer
+            if isinstance(peer, Peer) and peer not in self._paused:
+                self._paused.add(peer)
+                peer.pause()
+
+    def _resume_all(self) -> None:
+        paused, self._paused = self._paused, set()
+        for peer in paused:
+            peer.resume()

@@ -1,0 +1,118 @@
+"""What became of transactions, told to those who wait: numbered events, kept in a bounded buffer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+
+from timecoin.consensus import effects as fx
+from timecoin.ops.metrics import NodeMetrics
+from timecoin.rpc.facade import EventPage, FinalityEvent
+
+MAX_EVENTS = 200_000
+"""Events held for ``getfinalityevents``; the oldest go first, and whoever asks for them is told that it missed some."""
+MAX_WAITERS = 10_000
+_SETTLED = (fx.Change.FINAL, fx.Change.ARCHIVED, fx.Change.REJECTED)
+
+
+class TooManyWaiters(Exception):
+    """As many calls wait for transactions as the node keeps."""
+
+
+class Reports:
+    """Collects reports and wakes waiters. Events are numbered from 1 without gaps while the node runs."""
+
+    def __init__(self, reactor: Any, metrics: NodeMetrics) -> None:
+        self._reactor = reactor
+        self._metrics = metrics
+        self._events: deque[FinalityEvent] = deque(maxlen=MAX_EVENTS)
+        self._last = 0
+        self._pollers: list[Callable[[], None]] = []
+        self._waiters: dict[bytes, list[Deferred[None]]] = {}
+        self._waiting = 0
+        self.blocks = 0
+
+    # From consensus
+
+    def add(self, report: fx.Report, now: int) -> None:
+        """A transaction changed its status."""
+        self._last += 1
+        self._events.append(FinalityEvent(self._last, report.txid, report.change.value, now))
+        self._metrics.transactions.labels(report.change.value).inc()
+        if report.change is fx.Change.FINAL and report.milliseconds is not None:
+            self._metrics.time_to_final.observe(report.milliseconds / 1000)
+        if report.change in _SETTLED:
+            for waiter in self._waiters.pop(report.txid, ()):
+                waiter.callback(None)
+        if self._pollers:
+            pollers, self._pollers = self._pollers, []
+            for wake in pollers:
+                self._reactor.callLater(0, wake)
+
+    def block(self, block: fx.BlockArchived, now: int) -> None:
+        """A block was applied."""
+        self.blocks += 1
+        self._metrics.blocks.labels("closing" if block.closing else "interim").inc()
+
+    # For RPC
+
+    def wait(self, txid: bytes, timeout_ms: int) -> Deferred[None]:
+        """Fires when the transaction is final, archived or rejected, at the latest after ``timeout_ms``.
+
+        Fails with ``TooManyWaiters``.
+        """
+        if timeout_ms == 0:
+            return succeed(None)
+        if self._waiting >= MAX_WAITERS:
+            raise TooManyWaiters(f"{self._waiting} calls wait already")
+        waiter: Deferred[None] = Deferred()
+        self._waiters.setdefault(txid, []).append(waiter)
+        self._waiting += 1
+        timer = self._reactor.callLater(timeout_ms / 1000, self._give_up, txid, waiter)
+        return waiter.addBoth(self._waited, timer)
+
+    def _give_up(self, txid: bytes, waiter: Deferred[None]) -> None:
+        waiters = self._waiters.get(txid, [])
+        waiters.remove(waiter)
+        if not waiters:
+            del self._waiters[txid]
+        waiter.callback(None)
+
+    def _waited(self, _: None, timer: IDelayedCall) -> None:
+        self._waiting -= 1
+        if timer.active():
+            timer.cancel()
+
+    def page(self, since: int, limit: int) -> EventPage:
+        """The events after a number, as many as ``limit``."""
+        first = self._events[0].number if self._events else self._last + 1
+        start = max(since + 1, first)
+        chosen = tuple(
+            [self._events[i] for i in range(start - first, min(len(self._events), start - first + limit))]
+        )
+        return EventPage(chosen, first, self._last, missed=since + 1 < first)
+
+    def poll(self, since: int, limit: int, timeout_ms: int) -> Deferred[EventPage]:
+        """As :meth:`page`; with nothing new, waits up to ``timeout_ms`` for an event."""
+        if self._last > since or timeout_ms == 0:
+            return succeed(self.page(since, limit))
+        answer: Deferred[EventPage] = Deferred()
+
+        def wake() -> None:
+            if timer.active():
+                timer.cancel()
+            if not answer.called:
+                answer.callback(self.page(since, limit))
+
+        def give_up() -> None:
+            if wake in self._pollers:
+                self._pollers.remove(wake)
+            wake()
+
+        timer: IDelayedCall = self._reactor.callLater(timeout_ms / 1000, give_up)
+        self._pollers.append(wake)
+        return answer

@@ -1,0 +1,240 @@
+"""The disk as a service: data directory, chain store and journal, each worked on by a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from timecoin.consensus.jobs import CoinLookup
+from timecoin.ledger.assembly import Assembled
+from timecoin.ledger.coins import Coin, encode_coin
+from timecoin.ledger.first import first_block
+from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.state import LedgerState
+from timecoin.node.root import StartRefused
+from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit
+from timecoin.storage.chain import ChainStore
+from timecoin.storage.datadir import DataDirectory
+from timecoin.storage.delta import CommittedBlock
+from timecoin.storage.errors import StorageError
+from timecoin.storage.journal import Journal
+
+T = TypeVar("T")
+MERGE_PAUSE = 0.02
+"""Seconds between two merge commits, so that the reactor gets its turns."""
+
+
+class StorageService(Service):
+    """Opens everything, writes block 0 into a new chain, and closes everything last.
+
+    Reads (:meth:`coin`, :meth:`archived`) answer at once on the reactor's thread; writes go through :meth:`in_chain_thread` and
+    :meth:`in_journal_thread`, one at a time each.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: Any, genesis: Genesis, path: Path, uri_blocks: str, uri_coins: str, merge_keys: int
+    ) -> None:
+        self._reactor = reactor
+        self._genesis = genesis
+        self._directory = DataDirectory(path)
+        self._uris = (uri_blocks, uri_coins)
+        self._merge_keys = merge_keys
+        self._chain_pool = ThreadPool(1, 1, name="chain")
+        self._journal_pool = ThreadPool(1, 1, name="journal")
+        self._reading_pool = ThreadPool(1, 2, name="reading")
+        self._merging = False
+        self._busy: set[Deferred[Any]] = set()
+        self.chain: ChainStore
+        self.journal: Journal
+        self.ledger: LedgerState
+        self.last_commit: Commit
+        self.replayed: list[bytes] = []
+
+    # Life cycle
+
+    def startService(self) -> Deferred[None]:
+        """Open; fails with ``StartRefused`` and one line for the operator."""
+        super().startService()
+        for pool in (self._chain_pool, self._journal_pool, self._reading_pool):
+            pool.start()
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        try:
+            await self._open()
+        except StorageError as error:
+            await self._stop()
+            raise StartRefused(str(error)) from error
+
+    async def _open(self) -> None:
+        # Opened on the reactor's thread: the reader's connection belongs to it, and nothing else runs yet.
+        self._directory.open()
+        self._directory.bind(self._genesis.chain_id)
+        self.chain = ChainStore.open(*self._uris, self._genesis.chain_id)
+        self.journal = await self.in_journal_thread(
+            Journal.open, self._directory.path, self._genesis.chain_id
+        )
+        if self.chain.tip.height < 0:
+            self._write_first_block()
+        self.ledger = LedgerState.decode(self.chain.tip.state)
+        self.last_commit = Commit.decode(self.chain.archive.commit(self.ledger.height))
+        self.replayed = await self.in_journal_thread(lambda: list(self.journal.replay()))
+
+    def _write_first_block(self) -> None:
+        first = first_block(self._genesis)
+        self.chain.committed(self.chain.commit_block(committed_block(first, EMPTY_COMMIT)))
+
+    def stopService(self) -> Deferred[None]:
+        """Wait for every write under way, then close."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await gatherResults([_settled(work) for work in self._busy])
+        if hasattr(self, "journal"):
+            await deferToThreadPool(self._reactor, self._journal_pool, self.journal.close)
+        if hasattr(self, "chain"):
+            self.chain.close()
+        self._directory.close()
+        for pool in (self._chain_pool, self._journal_pool, self._reading_pool):
+            pool.stop()
+
+    # Threads
+
+    def _run(self, pool: ThreadPool, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        result: Deferred[T] = deferToThreadPool(self._reactor, pool, work, *arguments)
+        self._busy.add(result)
+
+        def done(value: T) -> T:
+            self._busy.discard(result)
+            return value
+
+        return result.addBoth(done)
+
+    def in_chain_thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        """Run a write of the chain store."""
+        return self._run(self._chain_pool, work, *arguments)
+
+    def in_journal_thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        """Run a write of the journal."""
+        return self._run(self._journal_pool, work, *arguments)
+
+    def in_reading_thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        """Run a read of blocks or of the journal."""
+        return self._run(self._reading_pool, work, *arguments)
+
+    # What consensus reads
+
+    def coin(self, outpoint: bytes) -> Coin | None:
+        """The coin in the UTXO set at the tip."""
+        return self.chain.coin(outpoint)
+
+    def archived(self, txid: bytes) -> tuple[int, int] | None:
+        """Height and position of an archived transaction."""
+        return self.chain.location(txid)
+
+    def coin_reader(self) -> CoinLookup:
+        """The UTXO set at the tip, for one other thread."""
+        return self.chain.coin_lookup()
+
+    def block(self, height: int) -> Deferred[Block]:
+        """A decided block, read in a thread."""
+        return self.in_reading_thread(lambda: Block.decode(self.chain.archive.block(height)))
+
+    def blocks_with_commits(
+        self, start: int, count: int, max_bytes: int
+    ) -> Deferred[list[tuple[bytes, bytes]]]:
+        """Encoded blocks and commits from a height on, of at most ``max_bytes`` together but one at least."""
+        return self.in_reading_thread(
+            self._read_blocks, start, min(count, self.ledger_height - start + 1), max_bytes
+        )
+
+    def size_on_disk(self) -> int:
+        """Bytes of the data directory's storages that are plain files."""
+        return sum(path.stat().st_size for path in self._directory.path.glob("*.fs"))
+
+    @property
+    def ledger_height(self) -> int:
+        """Height of the durable tip."""
+        return self.chain.tip.height
+
+    def _read_blocks(self, start: int, count: int, max_bytes: int) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        size = 0
+        for height in range(start, start + count):
+            pair = (self.chain.archive.block(height), self.chain.archive.commit(height))
+            size += len(pair[0]) + len(pair[1]) + 16
+            if found and size > max_bytes:
+                break
+            found.append(pair)
+        return found
+
+    # What consensus writes
+
+    async def commit(self, assembled: Assembled, commit: Commit, final_ms: Sequence[int | None]) -> None:
+        """Make a decided block the tip: one transaction, visible to :meth:`coin` afterwards."""
+        token = await self.in_chain_thread(
+            lambda: self.chain.commit_block(committed_block(assembled, commit, final_ms))
+        )
+        self.chain.committed(token)
+        if not self._merging:
+            self._merging = True
+            Deferred.fromCoroutine(self._merge()).addErrback(self._merge_failed)
+
+    async def _merge(self) -> None:
+        try:
+            while self.running:
+                token = await self.in_chain_thread(self.chain.merge, self._merge_keys)
+                if token is None:
+                    return
+                self.chain.merged(token)
+                await _pause(self._reactor, MERGE_PAUSE)
+        finally:
+            self._merging = False
+
+    def _merge_failed(self, failure: Any) -> None:
+        self.log.failure("merging coins failed; it is tried again after the next block", failure)
+
+
+def committed_block(
+    assembled: Assembled, commit: Commit, final_ms: Sequence[int | None] = ()
+) -> CommittedBlock:
+    """A decided block in the form that storage takes."""
+    block, delta = assembled.block, assembled.delta
+    return CommittedBlock(
+        height=block.header.height,
+        block_hash=block.header.hash,
+        header=block.header.encode(),
+        block=block.encode(),
+        commit=commit.encode(),
+        state=assembled.state.encode(),
+        added={outpoint: encode_coin(coin) for outpoint, coin in delta.added.items()},
+        removed=delta.removed,
+        txids=tuple([tx.txid for tx in block.transactions]),
+    )
+
+
+def _settled(work: Deferred[Any]) -> Deferred[None]:
+    waiting: Deferred[None] = Deferred()
+
+    def done(result: Any) -> Any:
+        waiting.callback(None)
+        return result
+
+    work.addBoth(done)
+    return waiting
+
+
+def _pause(reactor: Any, seconds: float) -> Deferred[None]:
+    waiting: Deferred[None] = Deferred()
+    reactor.callLater(seconds, waiting.callback, None)
+    return waiting

@@ -1,0 +1,107 @@
+"""Signature checks in chunks off the reactor, answered in the order in which they were asked (design: bulk checks in threads)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from timecoin.ledger.witness import Check
+from timecoin.primitives.signing import SignatureBackend
+
+CHUNK = 64
+"""Signatures verified by one thread in one go."""
+
+Answer = Callable[[bool], None]
+
+
+class _Question:
+    __slots__ = ("answer", "checks", "verdict")
+
+    def __init__(self, checks: Sequence[Check], answer: Answer) -> None:
+        self.checks = checks
+        self.answer = answer
+        self.verdict: bool | None = None
+
+
+class Verifier:
+    """Collects questions and settles them in threads; answers come on the reactor's thread, first asked first answered.
+
+    Unsettled questions are counted by :attr:`backlog`; whoever feeds it from the network stops reading above a limit.
+    """
+
+    def __init__(self, reactor: Any, pool: ThreadPool, backend: SignatureBackend) -> None:
+        self._reactor = reactor
+        self._pool = pool
+        self._backend = backend
+        self._waiting: deque[_Question] = deque()
+        self._asked: deque[_Question] = deque()
+        self._workers = 0
+        self._scheduled = False
+        self._idle: list[Deferred[None]] = []
+
+    @property
+    def backlog(self) -> int:
+        """Questions that are not answered yet."""
+        return len(self._asked)
+
+    def ask(self, checks: Sequence[Check], answer: Answer) -> None:
+        """Verify all ``checks`` and call ``answer`` with whether all hold."""
+        question = _Question(checks, answer)
+        self._asked.append(question)
+        self._waiting.append(question)
+        if not self._scheduled:
+            self._scheduled = True
+            self._reactor.callLater(0, self._dispatch)
+
+    def when_idle(self) -> Deferred[None]:
+        """Fires when every question asked so far is answered."""
+        if not self._asked:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._idle.append(waiting)
+        return waiting
+
+    def _dispatch(self) -> None:
+        self._scheduled = False
+        while self._waiting and self._workers < self._pool.max:
+            chunk = self._next_chunk()
+            self._workers += 1
+            work = deferToThreadPool(self._reactor, self._pool, _settle, self._backend, chunk)
+            work.addCallbacks(self._settled, self._failed, callbackArgs=(), errbackArgs=(chunk,))
+
+    def _next_chunk(self) -> list[_Question]:
+        chunk: list[_Question] = []
+        size = 0
+        while self._waiting and size < CHUNK:
+            question = self._waiting.popleft()
+            chunk.append(question)
+            size += len(question.checks)
+        return chunk
+
+    def _failed(self, failure: Failure, chunk: list[_Question]) -> Failure:
+        for question in chunk:
+            question.verdict = False
+        self._settled(None)
+        return failure
+
+    def _settled(self, _: object) -> None:
+        self._workers -= 1
+        while self._asked and self._asked[0].verdict is not None:
+            question = self._asked.popleft()
+            question.answer(bool(question.verdict))
+        self._dispatch()
+        if not self._asked:
+            idle, self._idle = self._idle, []
+            for waiting in idle:
+                waiting.callback(None)
+
+
+def _settle(backend: SignatureBackend, chunk: Sequence[_Question]) -> None:
+    for question in chunk:
+        question.verdict = all(check.holds(backend) for check in question.checks)

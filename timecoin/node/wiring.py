@@ -1,0 +1,258 @@
+"""The node, wired: which services there are, in which order they start, and who is given whom. Nothing else is decided here."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.web.client import Agent
+
+from timecoin.consensus.identity import OperatorIdentity
+from timecoin.ledger.genesis import Genesis, GenesisError
+from timecoin.node.chain_sync import ChainSync
+from timecoin.node.config import Config, ConfigError
+from timecoin.node.consensus_service import ConsensusService
+from timecoin.node.exit_status import ExitStatus
+from timecoin.node.facade import USER_AGENT, Facade
+from timecoin.node.intake import Intake
+from timecoin.node.keys import node_secret, read_secret
+from timecoin.node.membership import Membership
+from timecoin.node.readiness import Readiness
+from timecoin.node.reports import Reports
+from timecoin.node.root import Child, RootService, Step
+from timecoin.node.storage_service import StorageService
+from timecoin.ops.metrics import MetricsService, NodeMetrics
+from timecoin.ops.ticks import ReactorTickMonitor
+from timecoin.p2p.admission import Slots
+from timecoin.p2p.dialer import DialPolicy
+from timecoin.p2p.handshake import Identity, Masternode
+from timecoin.p2p.netaddress import NetAddress, parse_address
+from timecoin.p2p.service import P2PConfig, P2PService
+from timecoin.primitives.signing import SignatureBackend, get_backend
+from timecoin.rpc.server import Limits
+from timecoin.rpc.service import RpcService
+from timecoin.storage.files import write_atomic
+
+MAX_POOL_BYTES = 256 << 20
+SWITCH_INTERVAL = 0.0005
+"""Threads that crunch Python give the reactor its turn after this many seconds (Python's default is ten times that)."""
+ADDRESS_FILE = "peers.json"
+PROOF_FILE = "halt-proof-{}.hex"
+READY_FILE = "ready"
+
+
+class Later(Service):
+    """A service that can only be made once those before it run."""
+
+    def __init__(self, make: Callable[[], Child]) -> None:
+        self._make = make
+        self._inner: Child | None = None
+
+    def startService(self) -> Deferred[None] | None:
+        """Make it and start it."""
+        super().startService()
+        self._inner = self._make()
+        return self._inner.startService()
+
+    def stopService(self) -> Deferred[None] | None:
+        """Stop it."""
+        super().stopService()
+        return None if self._inner is None else self._inner.stopService()
+
+
+class _Listening(Service):
+    """The P2P service, started only once it listens."""
+
+    def __init__(self, inner: P2PService) -> None:
+        self._inner = inner
+
+    def startService(self) -> Deferred[None]:
+        """Start and wait for the ports."""
+        super().startService()
+        self._inner.startService()
+        return self._inner.listening.addCallback(lambda _: None)
+
+    def stopService(self) -> Deferred[None]:
+        """Close every connection."""
+        super().stopService()
+        return self._inner.stopService()
+
+
+class Node:
+    """The parts of one node. Made by :func:`build`; the later ones are made when the earlier ones run."""
+
+    def __init__(self, config: Config, genesis: Genesis, reactor: Any) -> None:
+        self._config = config
+        self._genesis = genesis
+        self._reactor = reactor
+        self._backend: SignatureBackend = get_backend(config.signing.backend)
+        self.metrics = NodeMetrics()
+        self.ticks = ReactorTickMonitor(reactor, observe=self.metrics.reactor_lateness.observe)
+        self.reports = Reports(reactor, self.metrics)
+        self.storage = StorageService(
+            reactor, genesis, config.data_dir, *self._storage_uris(), config.storage.merge_keys
+        )
+        self.root = RootService(
+            reactor,
+            [
+                Step("storage", self.storage, 60.0),
+                Step("consensus", Later(self._make_consensus)),
+                Step("p2p", Later(self._make_p2p)),
+                Step("rpc", Later(self._make_rpc)),
+                Step("metrics", MetricsService(reactor, self.metrics, config.metrics_endpoints)),
+                Step("ticks", self.ticks),
+            ],
+            Readiness(config.data_dir / READY_FILE),
+            exit_status=ExitStatus(),
+        )
+        self.consensus: ConsensusService
+        self.sync: ChainSync
+        self.intake: Intake
+        self.membership: Membership
+        self.p2p: P2PService
+
+    def _storage_uris(self) -> tuple[str, str]:
+        directory, given = self._config.data_dir, self._config.storage
+        return (
+            given.blocks or f"file://{directory / 'blocks.fs'}",
+            given.coins or f"file://{directory / 'coins.fs'}",
+        )
+
+    # Consensus
+
+    def _make_consensus(self) -> ConsensusService:
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        identity = self._operator_identity()
+        self.consensus = ConsensusService(
+            self._reactor,
+            self._genesis.parameters,
+            self.storage,
+            self._backend,
+            identity,
+            self.reports,
+            self.root.abort,
+            max_pool_bytes=MAX_POOL_BYTES,
+            keep_proof=self._keep_proof,
+        )
+        self.consensus.build()
+        own_key = None if identity is None else identity.operator_key
+        self.membership = Membership(lambda: self.consensus.participant.ledger, own_key)
+        self.sync = ChainSync(self.consensus, self.storage)
+        self.intake = Intake(self.consensus, self.consensus.gossip, self.consensus.shelf, self.sync)
+        self.consensus.offer = lambda tx: self.intake.offer(tx, None)
+        self.consensus.bad_block = self.sync.bad_block
+        self.consensus.height_opened = self._height_opened
+        self.consensus.epoch_opened = self._epoch_opened
+        return self.consensus
+
+    def _operator_identity(self) -> OperatorIdentity | None:
+        masternode = self._config.masternode
+        if not masternode.enabled or masternode.operator_key_file is None:
+            return None
+        return OperatorIdentity(read_secret(masternode.operator_key_file, self._backend), self._backend)
+
+    def _keep_proof(self, reason: str, proofs: Sequence[bytes]) -> None:
+        for number, proof in enumerate(proofs):
+            name = PROOF_FILE.format(number)
+            write_atomic(self._config.data_dir / name, proof.hex().encode("ascii") + b"\n")
+
+    def _height_opened(self) -> None:
+        self.intake.height_opened()
+        self.sync.work()
+
+    def _epoch_opened(self) -> None:
+        if hasattr(self, "p2p"):
+            self.p2p.refresh_members()
+            self._claim_masternode()
+
+    # Peers
+
+    def _make_p2p(self) -> _Listening:
+        config = self._config
+        network = self._genesis.network_info
+        self.p2p = P2PService(
+            self._reactor,
+            random.SystemRandom(),
+            self._node_identity(),
+            self._backend,
+            self.intake,
+            P2PConfig(
+                listen=config.p2p_endpoints,
+                pinned=tuple(str(peer) for peer in config.p2p.peers) + self._genesis.peers,
+                seed_urls=config.p2p.seeds,
+                address_file=config.data_dir / ADDRESS_FILE,
+                allow_private=network.allows_private_addresses,
+                slots=Slots(max_inbound=config.p2p.max_inbound),
+                dialling=DialPolicy(outbound=config.p2p.max_outbound),
+            ),
+            member_key=self.membership.operator_key,
+            member_addresses=self.membership.addresses,
+            height=lambda: self.consensus.participant.ledger.height,
+            agent=Agent(self._reactor),
+        )
+        self._claim_masternode()
+        return _Listening(self.p2p)
+
+    def _node_identity(self) -> Identity:
+        secret = node_secret(self._config.data_dir, self._backend)
+        advertised = self._config.p2p.advertise
+        listen: NetAddress | None = None if advertised is None else parse_address(str(advertised))
+        return Identity(
+            magic=int.from_bytes(self._genesis.network_info.magic, "big"),
+            chain_id=self._genesis.chain_id,
+            node_key=self._backend.public_key(secret),
+            sign=lambda digest: self._backend.sign_compact(secret, digest),
+            nonce=secrets.randbits(63),
+            listen=listen,
+            user_agent=USER_AGENT,
+        )
+
+    def _claim_masternode(self) -> None:
+        """Say in the hellos of new connections which masternode this is, from its registration on."""
+        masternode_id, identity = self.membership.own_id(), self._operator_identity()
+        if masternode_id is not None and identity is not None:
+            claim = Masternode(masternode_id, identity.sign)
+            self.p2p.identity = replace(self.p2p.identity, masternode=claim)
+
+    # RPC
+
+    def _make_rpc(self) -> RpcService:
+        config = self._config
+        facade = Facade(
+            genesis=self._genesis,
+            storage=self.storage,
+            consensus=self.consensus,
+            sync=self.sync,
+            p2p=self.p2p,
+            reports=self.reports,
+            ticks=self.ticks,
+            stop=self._reactor.stop,
+        )
+        limits = Limits(config.rpc.max_connections, config.rpc.max_request_bytes, config.rpc.timeout)
+        return RpcService(
+            self._reactor, facade, config.rpc_endpoints, config.cookie_path, limits, config.rpc.max_batch
+        )
+
+
+def build(config: Config, reactor: Any) -> RootService:
+    """The node of a configuration; raises ``ConfigError`` when the genesis file does not fit it."""
+    genesis = _load_genesis(config, config.genesis_path)
+    return Node(config, genesis, reactor).root
+
+
+def _load_genesis(config: Config, path: Path) -> Genesis:
+    try:
+        genesis = Genesis.load(path.read_bytes())
+    except (OSError, GenesisError) as problem:
+        raise ConfigError(config.source, f"= {path}: {problem}", "node", "genesis") from None
+    if genesis.network != config.node.network:
+        reason = f"= {config.node.network}: the genesis file {path} is for {genesis.network}"
+        raise ConfigError(config.source, reason, "node", "network")
+    return genesis
