@@ -4,6 +4,7 @@ Opening the two databases of the chain: identities, first layout, and the change
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from BTrees.OOBTree import OOBTree
@@ -35,12 +36,10 @@ def open_coins(uri: str, chain_id: bytes) -> Any:
 def _open(uri: str, cache: dict[str, int], kind: str, chain_id: bytes, lay_out: Any) -> Any:
     database = open_database(uri, database_name=kind, **cache)
     try:
-        connection = connect(database)
-        with committing(connection) as root:
+        with closing(connect(database)) as connection, committing(connection) as root:
             if not check_identity(root, kind, chain_id):
                 lay_out(root)
                 identify(root, kind, chain_id)
-        connection.close()
     except BaseException:
         database.close()
         raise
@@ -78,7 +77,9 @@ def unmerged_deltas(blocks: Any, coins: Any) -> list[BlockDelta]:
             raise CoinsOutOfStep(f"the coin database is at block {max(merged, target)}, the chain at {tip}")
         missing = next((height for height in range(merged + 1, tip + 1) if height not in stored), None)
         if missing is not None:
-            raise CoinsOutOfStep(f"the coin database ends at {merged}, the changes of block {missing} are gone")
+            raise CoinsOutOfStep(
+                f"the coin database ends at {merged}, the changes of block {missing} are gone"
+            )
         return [_load(root, height) for height in range(merged + 1, tip + 1)]
 
 

@@ -4,9 +4,9 @@ The reactor's side of the chain: coins, locations and the tip, without ever wait
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from timecoin.ledger.coins import Coin, decode_coin
 from timecoin.storage.archive import Archive
@@ -16,7 +16,6 @@ from timecoin.storage.errors import WrongHeight
 from timecoin.storage.writer import Committed, Merged
 
 _GC_EVERY = 512
-_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +33,37 @@ class TipRecord:
 
 class CoinLookup:
     """
-    The coins at one tip, for one other thread: the reactor's overlay as it was, over the trees as they are or will be.
+    The coins at one tip for one other thread, which closes it; made by the reactor thread.
 
-    Trees only ever move on to blocks that this overlay holds too, and it is looked up first; so it matters not when the
-    connection is opened. It is opened by the first look-up, in the thread that makes it, and given back by :meth:`close`.
+    Its view of the trees is pinned when it is made: they may hold parts of blocks that its overlay holds too,
+    and none of later blocks, whatever is decided and merged while it is in use.
     """
 
-    def __init__(self, coins: Any, overlay: list[BlockDelta]) -> None:
-        self._database = coins
+    def __init__(self, coins: Any, overlay: Sequence[BlockDelta]) -> None:
         self._overlay = overlay
-        self._connection: Any = None
+        self._connection = connect(coins)
+        self._connection.transaction_manager.begin()
+        self._coins = self._connection.root()["coins"]
 
     def __call__(self, outpoint: bytes) -> Coin | None:
         """The coin at the unspent *outpoint*; None when it is spent or was never made."""
-        for delta in reversed(self._overlay):
-            found = delta.changes.get(outpoint, _ABSENT)
-            if found is not _ABSENT:
-                return None if found is None else decode_coin(cast(bytes, found))
-        data = self._tree().get(outpoint)
+        data = _overlaid(self._overlay, outpoint, self._coins)
         return None if data is None else decode_coin(data)
 
-    def _tree(self) -> Any:
-        if self._connection is None:
-            self._connection = connect(self._database)
-            self._connection.transaction_manager.begin()
-        return self._connection.root()["coins"]
-
     def close(self) -> None:
-        """Give the connection back; twice is harmless, and so is never."""
+        """Give the connection back; twice is harmless."""
         if self._connection is not None:
             self._connection.transaction_manager.abort()
             self._connection.close()
             self._connection = None
+
+
+def _overlaid(overlay: Sequence[BlockDelta], outpoint: bytes, tree: Any) -> bytes | None:
+    for delta in reversed(overlay):
+        if outpoint in delta.changes:
+            return delta.changes[outpoint]
+    coin: bytes | None = tree.get(outpoint)
+    return coin
 
 
 class ChainReader:
@@ -118,16 +116,11 @@ class ChainReader:
 
     def coin(self, outpoint: bytes) -> bytes | None:
         """The coin bytes of the unspent *outpoint* (36 bytes) at the tip; None when spent or never made."""
-        for delta in reversed(self._overlay):
-            found = delta.changes.get(outpoint, _ABSENT)
-            if found is not _ABSENT:
-                return found  # type: ignore[return-value]  # a sentinel, so that None can mean spent
         self._collect()
-        coin: bytes | None = self._coins.get(outpoint)
-        return coin
+        return _overlaid(self._overlay, outpoint, self._coins)
 
     def lookup(self) -> CoinLookup:
-        """The coins at the present tip, for another thread."""
+        """The coins at the present tip, for one other thread."""
         return CoinLookup(self._database, list(self._overlay))
 
     def location(self, txid: bytes) -> tuple[int, int] | None:

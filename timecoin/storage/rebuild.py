@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from timecoin.storage.archive import Archive
@@ -30,7 +31,8 @@ def rebuild_coins(
     try:
         coins = open_coins(uri_coins, chain_id)
         try:
-            yield from _catch_up(Archive(blocks), stored_tip(blocks).height, connect(coins), derive, keys)
+            with closing(connect(coins)) as connection:
+                yield from _catch_up(Archive(blocks), stored_tip(blocks).height, connection, derive, keys)
         finally:
             coins.close()
     finally:
@@ -46,7 +48,6 @@ def _catch_up(archive: Archive, tip: int, connection: Any, derive: Derive, keys:
     deltas = (_derived(archive, height, derive) for height in range(merged + 1, tip + 1))
     for group in _grouped(deltas, keys):
         yield _apply(connection, Batch(group))
-    connection.close()
 
 
 def _grouped(deltas: Iterable[BlockDelta], keys: int) -> Iterator[list[BlockDelta]]:

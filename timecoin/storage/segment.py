@@ -22,7 +22,7 @@ from timecoin.storage.errors import Damaged, DatabaseUnavailable, StorageError, 
 from timecoin.storage.files import sync_directory
 from timecoin.storage.records import count_records, pack_records, unpack_records
 from timecoin.storage.schema import Blob, HeightTree
-from timecoin.storage.tail import check_tail
+from timecoin.storage.tail import repair_tail
 
 _CACHE = {"cache_size": 64, "cache_size_bytes": 1_000_000}
 
@@ -63,6 +63,8 @@ class Segment:
     def _recognise(self) -> bool:
         with _damage(self.path), committing(self._connection) as root:
             known = check_identity(root, self._kind, self._chain_id)
+            if not known and len(self._database.storage) > 1:
+                raise Damaged(f"{self.path.name} holds more than its root, which is empty")
             if known and root["head"].batches:
                 last = root["head"].batches.maxKey()
                 self._next = last + count_records(root["head"].batches[last].data)
@@ -152,7 +154,7 @@ class _damage:
 
 
 def _open(path: Path) -> Any:
-    check_tail(path)
+    repair_tail(path)
     try:
         return open_database(file_uri(path), database_name=path.name, **_CACHE)
     except DatabaseUnavailable as error:

@@ -1,13 +1,14 @@
 """
-What a FileStorage will cut off when it is opened, looked at beforehand.
+Cutting off a FileStorage's unfinished last transaction, and nothing more than that.
 
-FileStorage repairs an unfinished last transaction by truncating the file there. It does the same in the
-middle of a file when a damaged header looks unfinished, and then everything after it is gone without an
-error.
+FileStorage repairs such a file by itself, by truncating it. It does the same in the middle of a file when a
+damaged header looks unfinished, and then everything after it is gone without an error; and after a tail of
+zeros, as a power cut leaves them, it forgets its last transaction's number and fails.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
@@ -22,21 +23,25 @@ _LENGTH = 8
 _UNFINISHED = b"c"
 
 
-def check_tail(path: Path) -> None:
+def repair_tail(path: Path) -> None:
     """
-    ``Damaged`` when opening *path* would drop more than one unfinished transaction; a file that is not there
-    is fine.
+    Cut off the transaction that was being written when the machine stopped, if there is one; no file is fine.
 
-    The transaction that was being written when the machine stopped was never reported durable; all before it
-    were.
+    It was never reported durable; all before it were. ``Damaged`` when finished transactions stand after it,
+    for then it is not that one; ``OSError``.
     """
     if not path.exists():
         return
     size = path.stat().st_size
-    with path.open("rb") as stream:
+    with path.open("r+b") as stream:
         start = _first_unfinished(stream, size)
-        if start < size and _holds_more(stream, start, size):
+        if start >= size:
+            return
+        if _holds_more(stream, start, size):
             raise Damaged(f"{path.name} is damaged at byte {start}, with finished transactions after it")
+        stream.truncate(start)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _header(stream: BinaryIO, at: int) -> tuple[int, bytes] | None:
