@@ -39,7 +39,7 @@ class FakeChain:
 
     def __init__(self, coins: int = 20) -> None:
         self.coins: dict[bytes, Coin] = {genesis_outpoint(n): genesis_coin() for n in range(coins)}
-        self.places: dict[bytes, tuple[int, int]] = {}
+        self.places: dict[bytes, tuple[int, int]] = {outpoint[:32]: (0, 0) for outpoint in self.coins}
         self.registry = OpenRegistry()
         self.epoch = 1
         self.height = 0

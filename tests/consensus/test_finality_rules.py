@@ -440,7 +440,7 @@ class CoinTests(Lone):
                 "spent_pending",
                 "spent_final",
                 "unspent",
-                "unknown",
+                "spent",
                 "unspent",
             ],
         )

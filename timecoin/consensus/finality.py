@@ -13,6 +13,7 @@ from timecoin.consensus import events as ev
 from timecoin.consensus.admitting import Admitting
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.certified import CertifiedSet
+from timecoin.consensus.closedepoch import ClosedEpoch
 from timecoin.consensus.counter import Counted, Counter
 from timecoin.consensus.nextepoch import NextEpoch
 from timecoin.consensus.recent import RecentSet
@@ -28,6 +29,9 @@ from timecoin.mempool.chainview import ChainView
 from timecoin.mempool.entry import Entry
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import Transaction
+
+LIGHT_SLICE = 20 * SLICE
+"""Items between two pauses of a pass that hardly works on them."""
 
 MAX_DEFERRED = 1_024
 """Bundles kept while a block is applied."""
@@ -48,6 +52,7 @@ class Finality(Admitting):
     ) -> None:
         super().__init__(params, chain, members, signer, chain_id=chain_id, max_bytes=max_bytes)
         self._next = NextEpoch()
+        self._closed: ClosedEpoch | None = None
         self._deferred: list[Bundle] = []
 
     # Statements
@@ -55,13 +60,16 @@ class Finality(Admitting):
     def receive(self, bundle: Bundle, now: int) -> bool:
         """Count a bundle whose signature was verified; True when it is new: journal it and pass it on.
 
-        Bundles of other epochs and sets count nowhere; those of the next epoch are kept for its opening.  A
-        known bundle is counted again, which changes nothing unless something of it had been forgotten.
+        Bundles of other epochs and sets count nowhere; those of the next epoch are kept for its opening, those
+        of the last one are looked at for what they prove.  A known bundle is counted again, which changes nothing unless something of it had been forgotten.
         """
         if bundle.chain_id != self.chain_id:
             return False
         if bundle.epoch == self.epoch + 1:
             self._next.keep(bundle)
+            return False
+        if bundle.epoch == self.epoch - 1 and self._closed is not None:
+            self._events.extend(self._closed.receive(bundle))
             return False
         if not self._counts_here(bundle):
             return False
@@ -220,7 +228,9 @@ class Finality(Admitting):
 
     def _close(self, members: PowerSet, signer: int | None) -> Iterator[None]:
         """Open the next epoch: what was said in the old one lapses, what is pending is voted anew (R5)."""
-        old_voter, old_counter = self.voter, self.counter
+        old_voter, old_closed = self.voter, self._closed
+        closed = ClosedEpoch(self.epoch, self.counter, self._archived, self.chain, self.pool)
+        self._closed = closed
         self.epoch += 1
         self.voter = Voter(self.params, self.chain, self.pool, signer, self.epoch)
         self.voter.may_sign = old_voter.may_sign
@@ -228,17 +238,14 @@ class Finality(Admitting):
         self._certified = CertifiedSet()
         self._archived = RecentSet()
         yield
-        yield from self._check_closed(old_counter)
+        for violations in closed.unarchived_finals(LIGHT_SLICE):
+            self._events.extend(violations)
+            yield
         yield from self._reopen_all()
         yield from self.voter.passing(list(self.pool))
-        yield from old_voter.locks.drain(20 * SLICE)
-
-    def _check_closed(self, closed: Counter) -> Iterator[None]:
-        for done, tally in enumerate(closed.tallies, 1):
-            if tally.final:
-                self._violated(ev.Breach.FINAL_NOT_ARCHIVED, (tally.txid,), tally.ack_bundles)
-            if not done % (20 * SLICE):
-                yield
+        yield from old_voter.locks.drain(LIGHT_SLICE)
+        if old_closed is not None:
+            yield from old_closed.drain(LIGHT_SLICE)
 
     def _reopen_all(self) -> Iterator[None]:
         announced: list[Hash] = []
