@@ -14,9 +14,10 @@ from zope.interface import implementer
 
 from tests.p2p.support import BACKEND, Listener, identity
 from tests.p2p.wire import Wire, pump_all
+from timecoin.p2p.config import P2PConfig
 from timecoin.p2p.dialer import DialPolicy
 from timecoin.p2p.netaddress import from_host
-from timecoin.p2p.service import P2PConfig, P2PService
+from timecoin.p2p.service import P2PService
 
 
 @implementer(IStreamClientEndpoint)

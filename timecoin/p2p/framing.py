@@ -153,7 +153,7 @@ class FrameProtocol(Protocol):
 
     def hold(self, reason: int) -> None:
         """Stop reading and delivering for one more reason (a bit); TCP pushes back on the sender."""
-        if not self._holds and self.transport is not None:
+        if not self._holds and not self._ended and self.transport is not None:
             self.transport.pauseProducing()  # type: ignore[attr-defined]
         self._holds |= reason
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.endpoints import clientFromString, quoteStringArgument, serverFromString
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
     IProtocolFactory,
     IReactorTime,
-    IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
@@ -25,17 +22,17 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 
 from timecoin.p2p import addrfile
-from timecoin.p2p.admission import Admission, MemberKey, Slots
+from timecoin.p2p.admission import Admission, MemberKey
 from timecoin.p2p.clocksync import ClockWatch, median_offset
+from timecoin.p2p.config import Connector, P2PConfig, endpoint_for
 from timecoin.p2p.connections import Connections
-from timecoin.p2p.dialer import Dialer, DialPolicy, MemberAddresses, Purpose, Target, parse_pinned, to_address
+from timecoin.p2p.dialer import Dialer, MemberAddresses, Purpose, Target, parse_pinned, to_address
 from timecoin.p2p.discourage import Discouraged
 from timecoin.p2p.exchange import ASK_EVERY_MS, Exchange
 from timecoin.p2p.handshake import Greeting, Identity
 from timecoin.p2p.interfaces import IPeerListener
 from timecoin.p2p.messages import Addr, GetAddr, Message, encode_frame
 from timecoin.p2p.netaddress import NetAddress, from_transport
-from timecoin.p2p.owner import PeerSettings
 from timecoin.p2p.peer import Peer
 from timecoin.p2p.reasons import VIOLATIONS, CloseReason, Code
 from timecoin.p2p.seeds import SeedError, fetch_seeds
@@ -43,40 +40,15 @@ from timecoin.p2p.tls import NodeTLS
 from timecoin.p2p.traffic import Traffic
 from timecoin.primitives.signing import SignatureBackend
 
+__all__ = ["P2PConfig", "P2PService"]
+
 #: How often clock, address book and bootstrap are looked after, in seconds.
 CARE_INTERVAL = 60.0
+#: How long a dial may take, in seconds; Tor needs most of it.
+DIAL_TIMEOUT = 45.0
 _ROUNDS_TO_ASK = ASK_EVERY_MS // 60_000
 #: Ends of a connection that say nothing against dialling the same address again.
 _BLAMELESS = frozenset({Code.DUPLICATE, Code.REPLACED, Code.SHUTTING_DOWN})
-
-Connector = Callable[[str, int], IStreamClientEndpoint]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class P2PConfig:
-    """How this node takes part.
-
-    ``listen``: endpoint strings; ``pinned``: ``nodeid@host:port`` or ``host:port``; ``seeds``: addresses of
-    the genesis file; ``seed_urls``: HTTPS seed lists; ``address_file``: where the address book is kept (None:
-    nowhere); ``allow_private``: private and loopback addresses are fine (devnets).
-    """
-
-    listen: tuple[str, ...] = ()
-    pinned: tuple[str, ...] = ()
-    seeds: tuple[NetAddress, ...] = ()
-    seed_urls: tuple[str, ...] = ()
-    address_file: Path | None = None
-    allow_private: bool = False
-    slots: Slots = field(default_factory=Slots)
-    dialling: DialPolicy = field(default_factory=DialPolicy)
-    peers: PeerSettings = field(default_factory=PeerSettings)
-
-
-def endpoint_for(reactor: object, host: str, port: int) -> IStreamClientEndpoint:
-    """Return the client endpoint by kind of address: Tor for onions, TCP for all else."""
-    kind = "tor" if host.endswith(".onion") else "tcp"
-    description = f"{kind}:{quoteStringArgument(host)}:{port}"
-    return cast(IStreamClientEndpoint, clientFromString(reactor, description))
 
 
 class _PeerFactory(Factory):
@@ -293,6 +265,7 @@ class P2PService(Service):
         factory = self.tls.wrap(_PeerFactory(make), True, self.clock)
         attempt: Deferred[Any] = self._connector(target.host, target.port).connect(factory)
         self._connecting[attempt] = None
+        attempt.addTimeout(DIAL_TIMEOUT, self.clock)
         attempt.addErrback(self._dial_failed, target)
         attempt.addBoth(lambda _: self._connecting.pop(attempt, None))
 
