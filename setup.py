@@ -12,7 +12,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["timecoin", "timecoin.*"]), "twisted.plugins"],
     include_package_data=True,
-    package_data={"timecoin": ["py.typed"]},
+    package_data={"timecoin": ["py.typed"], "timecoin.node": ["genesis/*.json"]},
     install_requires=[
         "twisted[tls,conch] >=25.5, <27",
         "service-identity >=24.1, <27",

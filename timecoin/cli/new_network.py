@@ -13,7 +13,8 @@ from timecoin.ledger.genesis_builder import FirstMasternode, build_genesis
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.service_address import ServiceAddress
 from timecoin.ledger.tiers import Tier
-from timecoin.node.key_files import NODE_KEY, new_key, write_key
+from timecoin.node.key_files import new_key, write_key
+from timecoin.node.keys import NODE_KEY
 from timecoin.primitives import address
 from timecoin.primitives.hashes import Hash, display, hash160
 from timecoin.primitives.script import p2wpkh

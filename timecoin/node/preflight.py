@@ -6,6 +6,7 @@ which the start then reports. Endpoints that are no TCP server (``onion:``, ``un
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
@@ -17,10 +18,12 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 
 from timecoin.node.config import Config, ConfigError
+from timecoin.storage.datadir import LOCK_NAME
 
 
 def check(config: Config) -> None:
-    """Raise ``ConfigError`` when the genesis file or the operator's key cannot be used or a port is taken."""
+    """Raise ``ConfigError`` when a file, the data directory or a port cannot be used."""
+    _check_free_directory(config)
     _check_readable(config, "node", "genesis", config.genesis_path)
     key_file = config.masternode.operator_key_file
     if config.masternode.enabled and key_file is not None:
@@ -34,6 +37,22 @@ def check(config: Config) -> None:
             )
     for section, endpoint in _endpoints(config):
         check_free(config.source, section, endpoint)
+
+
+def _check_free_directory(config: Config) -> None:
+    """Whether another process holds the data directory; nothing is made, and the lock is let go of at
+    once."""
+    try:
+        descriptor = os.open(config.data_dir / LOCK_NAME, os.O_RDWR)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        problem = f"= {config.data_dir}: is in use by another process"
+        raise ConfigError(config.source, problem, "node", "data_dir") from None
+    finally:
+        os.close(descriptor)
 
 
 def _check_readable(config: Config, section: str, key: str, path: os.PathLike[str]) -> None:

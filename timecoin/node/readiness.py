@@ -1,7 +1,8 @@
 """How supervisors learn that the node is ready: a file, and the message that systemd waits for.
 
-``READY=1`` and ``STOPPING=1`` go to the datagram socket named in ``NOTIFY_SOCKET`` (sd_notify(3),
-"Protocol"); nothing is sent when systemd did not ask for it.
+A killed node leaves its file behind, so whoever reads it looks whether the pid in it lives. ``READY=1`` and
+``STOPPING=1`` go to the datagram socket named in ``NOTIFY_SOCKET`` (sd_notify(3), "Protocol"); nothing is
+sent when systemd did not ask for it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _log = Logger()
 
 
 class Readiness:
-    """Announces *ready* and *stopping*; ``path`` exists, holding the pid, in between."""
+    """Announces *ready* and *stopping*; ``path`` holds the pid in between."""
 
     def __init__(self, path: Path, environment: Mapping[str, str] = os.environ) -> None:
         self._path = path
@@ -29,9 +30,16 @@ class Readiness:
         self._notify(b"READY=1")
 
     def stopping(self) -> None:
-        """The node is going down (also before it was ready); a killed node leaves its file behind."""
-        self._path.unlink(missing_ok=True)
+        """The node is going down, also before it was ready; a file of another process stays."""
+        if self._holder() == os.getpid():
+            self._path.unlink(missing_ok=True)
         self._notify(b"STOPPING=1")
+
+    def _holder(self) -> int | None:
+        try:
+            return int(self._path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
 
     def _notify(self, message: bytes) -> None:
         if not self._socket_name:
