@@ -308,14 +308,13 @@ class Chain:
         return spend([(outpoint, coin, payer)], all_outputs)
 
     def registration(self, payer: Key, number: int, tier: Tier = Tier.BRONZE) -> Transaction:
-        """The registration of masternode ``number`` by ``payer``; output 0 is the collateral of a paid one."""
+        """The registration of masternode ``number`` by ``payer``; output 0 is a paid one's collateral."""
         new = masternode(number, tier)
         is_free = tier is Tier.FREE
-        threshold = self.params.threshold(tier)
-        collateral = () if is_free else (TxOutput(threshold, owner(number).script),)
+        locked = TxOutput(self.params.threshold(tier), owner(number).script)
         index = FREE if is_free else 0
         payload = Register(index, new.operator_key, new.owner_key, new.payout, new.service)
-        return self.carrier(payer, payload, operator=operator(number), outputs=collateral)
+        return self.carrier(payer, payload, operator=operator(number), outputs=() if is_free else (locked,))
 
     def resolve(self, txs: Sequence[Transaction]) -> list[BlockTx]:
         """``txs`` with their coins, checked as in a block of them all."""

@@ -37,6 +37,8 @@ class EncodingTests(SynchronousTestCase):
         self.refuse(_GOOD[:3] + b"\x21" + _GOOD[4:], SignatureEncoding)
         self.refuse(_GOOD[:3] + b"\xff" + _GOOD[4:], SignatureEncoding)
         self.refuse(_GOOD[:-1] + b"\x00\x01", SignatureEncoding)
+        self.refuse(_GOOD[:37] + b"\x1f" + _GOOD[38:], SignatureEncoding)
+        self.refuse(_GOOD[:37] + b"\x21" + _GOOD[38:], SignatureEncoding)
 
     def test_not_integers(self) -> None:
         self.refuse(_GOOD[:2] + b"\x03" + _GOOD[3:], SignatureEncoding)
@@ -45,6 +47,9 @@ class EncodingTests(SynchronousTestCase):
     def test_negative_padded_and_empty_integers(self) -> None:
         self.refuse(bytes.fromhex(f"30440220ff{_R[2:]}0220{_S}01"), SignatureEncoding)
         self.refuse(bytes.fromhex(f"3045022100{_R}0220{_S}01"), SignatureEncoding)
+        self.refuse(bytes.fromhex(f"30440220{_R}022098{_S[2:]}01"), SignatureEncoding)
+        self.refuse(bytes.fromhex(f"30450220{_R}022100{_S}01"), SignatureEncoding)
+        self.refuse(bytes.fromhex(f"30240220{_R}020001"), SignatureEncoding)
         self.refuse(bytes.fromhex(f"302402000220{_S}01"), SignatureEncoding)
 
     def test_too_short_and_too_long(self) -> None:

@@ -230,6 +230,17 @@ class AbsenceTests(EpochCase):
         chain.close()
         self.assertIn(target, _ids(chain))
 
+    def test_whose_turn_it_was_not_is_not_absent(self) -> None:
+        """The set changes between a closing block and the end of the next epoch: the old one counts."""
+        chain = self.chain
+        tx = chain.registration(account(0), _NEW)
+        chain.close([tx])
+        absent = self.absent(1)
+        self.assertIn(tx.txid, _ids(chain))
+        chain.interim([chain.payment(account(1), account(2), COIN)])
+        chain.close()
+        self.assertEqual((self.count(absent), self.count(tx.txid)), (1, 0))
+
     def test_first_epoch_counts_nobody(self) -> None:
         self.chain = Chain(network(4, parameters=self.params))
         self.chain.close(signers=(0, 1, 2))

@@ -7,11 +7,12 @@ from dataclasses import fields, replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.ledger.builders import BACKEND, COIN, FEE, Chain, account, network, spend
+from tests.ledger.builders import BACKEND, COIN, FEE, Chain, account, data_output, network, operator, spend
 from timecoin.ledger import errors
 from timecoin.ledger.assembly import Assembled
 from timecoin.ledger.blocktx import BlockTx
 from timecoin.ledger.coins import Coin
+from timecoin.ledger.commits import check_commit, precommit_digest
 from timecoin.ledger.resolving import block_signature_checks, resolve
 from timecoin.ledger.verify import check_header, verify_block, verify_proposal
 from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit, Header, evidence_hash
@@ -220,6 +221,22 @@ class LastCommitTests(VerifyCase):
         self.refuse_commit(Commit(good.height, good.round, _OTHER, good.signatures))
         self.refuse_commit(Commit(good.height + 1, good.round, good.block_hash, good.signatures))
 
+    def test_good_signatures_for_something_else(self) -> None:
+        state = self.chain.state
+        for height, block_hash in ((state.height, _OTHER), (state.height + 1, state.block_hash)):
+            entries = []
+            for signer, member in enumerate(state.current.members):
+                digest = precommit_digest(
+                    state.chain_id, state.epoch, state.current.set_hash, signer, height, 0, block_hash
+                )
+                operator_key = next(
+                    operator(n) for n in range(4) if operator(n).public == member.operator_key
+                )
+                entries.append((signer, operator_key.sign_compact(digest)))
+            commit = Commit(height, 0, block_hash, tuple(entries))
+            check_commit(state.chain_id, state.epoch, state.current, commit, BACKEND)
+            self.refuse_commit(commit)
+
     def test_by_the_set_of_the_block_decided(self) -> None:
         """The commit for the closing block of epoch 1 is by S(1), under epoch 1, though epoch 2 is open."""
         chain = Chain(network(4))
@@ -312,10 +329,18 @@ class ResolveTests(VerifyCase):
         self.assertEqual(known, [BlockTx(cheap, (coin,), 1)])
 
     def test_parents_that_cannot_be_spent(self) -> None:
-        parent = self.txs[0]
-        spends_nothing = Transaction(
-            2, (TxInput(parent.outpoint(7), witness=(b"x",)),), (TxOutput(COIN, account(1).script),), 0
-        )
-        with self.assertRaises(errors.BadTransaction) as caught:
-            self.chain.resolve([parent, spends_nothing])
-        self.assertIsInstance(caught.exception.cause, errors.MissingInputs)
+        parent = self.chain.payment(account(3), account(0), COIN, extra=[data_output(b"data")])
+        for index in (1, 7):
+            child = Transaction(2, (TxInput(parent.outpoint(index)),), (TxOutput(COIN, account(1).script),))
+            with self.assertRaises(errors.BadTransaction) as caught:
+                self.chain.resolve([parent, child])
+            self.assertIsInstance(caught.exception.cause, errors.MissingInputs)
+
+    def test_parent_in_the_block(self) -> None:
+        """Before or after its child; its coin has the code that the block will give it."""
+        parent = self.chain.payment(account(3), account(0), COIN)
+        coin = Coin(2 * (self.chain.state.height + 1), COIN, account(0).script)
+        child = spend([(parent.outpoint(0), coin, account(0))], [TxOutput(COIN - FEE, account(1).script)])
+        expected = BlockTx(child, (coin,), FEE)
+        self.assertEqual(self.chain.resolve([parent, child])[1], expected)
+        self.assertEqual(self.chain.resolve([child, parent])[0], expected)

@@ -147,10 +147,8 @@ class LedgerState:
         header = self.header
         return (
             header.closing
-            and self.epoch == header.epoch + 1
             and self.state_hash == header.state_hash
             and self.previous_set.set_hash == header.set_hash
-            and self.current.set_hash == header.next_set_hash
             and self.muhash.digest() == header.utxo_commitment
             and self.priorities == self.opening.priorities
             and not (self.epoch_fees or any(self.archived) or self.epoch_jailed)
