@@ -47,7 +47,7 @@ class Cheapest:
         Only rates under ``below`` are considered (None: any rate, and too few victims are no error), and with
         ``keep_voted`` only what I did not vote for.
 
-        :raises PoolFull: when they do not suffice; then nothing has changed.
+        :raises PoolFull: when they do not suffice.
         """
         chosen: dict[Hash, Entry] = {}
         popped: list[_Item] = []
@@ -66,15 +66,11 @@ class Cheapest:
                 if member.txid not in chosen:
                     chosen[member.txid] = member
                     excess -= member.memory
-        if excess > 0 and below is not None:
-            self._restore(popped)
-            raise PoolFull()
-        self._restore([item for item in popped if item[2] not in chosen])
-        return list(chosen.values())
-
-    def _restore(self, items: list[_Item]) -> None:
-        for item in items:
+        for item in popped:
             heappush(self._heap, item)
+        if excess > 0 and below is not None:
+            raise PoolFull()
+        return list(chosen.values())
 
 
 def evictable_family(entry: Entry, kept: set[Hash], keep_voted: bool) -> list[Entry] | None:
