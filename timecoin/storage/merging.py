@@ -8,14 +8,12 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from timecoin.storage.delta import BlockDelta, location_key
 from timecoin.storage.errors import CoinsOutOfStep
-
-CoinStep = tuple[bytes, bytes | None]
-TxidStep = tuple[int, int, bytes]
 
 
 class Batch:
@@ -24,13 +22,16 @@ class Batch:
     steps.
 
     The sequence depends only on the blocks, so that after a crash the same batch is built again and resumed
-    at the step that the database names. A coin made and spent within the batch takes no step at all.
+    at the step that the database names; another order would need another ``database.SCHEMA``. A coin made and
+    spent within the batch takes no step at all.
     """
 
     def __init__(self, deltas: Sequence[BlockDelta]) -> None:
         self.target = deltas[-1].height
-        self._coins = _in_key_order(_net(deltas))
-        self._txids = _txid_steps(deltas)
+        self._changes = _net(deltas)
+        self._coins = _in_key_order(self._changes)
+        self._locations = {txid: location for delta in deltas for txid, location in delta.locations}
+        self._txids = _in_key_order(self._locations)
 
     def __len__(self) -> int:
         return len(self._coins) + len(self._txids)
@@ -44,13 +45,36 @@ class Batch:
         """
         progress = root["progress"]
         done, end = progress.done, min(progress.done + limit, len(self))
-        progress.coins += _apply_coins(root["coins"], self._coins[done:end])
+        progress.coins += self._apply_coins(root["coins"], self._coins[done:end])
         first = len(self._coins)
-        _apply_txids(root, self._txids[max(done - first, 0) : max(end - first, 0)])
+        self._apply_txids(root, self._txids[max(done - first, 0) : max(end - first, 0)])
         progress.done, progress.target = end, self.target
         if end == len(self):
             progress.merged, progress.done = self.target, 0
         return int(end - done)
+
+    def _apply_coins(self, tree: Any, outpoints: Sequence[bytes]) -> int:
+        growth = 0
+        for outpoint in outpoints:
+            coin = self._changes[outpoint]
+            if coin is None:
+                if tree.pop(outpoint, None) is None:
+                    raise CoinsOutOfStep(f"the coin database lacks {outpoint.hex()}, which a block spends")
+                growth -= 1
+            elif not tree.insert(outpoint, coin):
+                raise CoinsOutOfStep(f"the coin database has {outpoint.hex()}, which a later block makes")
+            else:
+                growth += 1
+        return growth
+
+    def _apply_txids(self, root: Any, txids: Sequence[bytes]) -> None:
+        tree, twins = root["txids"], root["twins"]
+        for txid in txids:
+            key, location = location_key(txid), self._locations[txid]
+            # Whoever makes two transactions with equal first 8 bytes (2^32 hashes) must find both, and pays
+            # for a slower look-up.
+            if not tree.insert(key, location) and tree[key] != location:
+                twins[txid] = location
 
 
 def _net(deltas: Sequence[BlockDelta]) -> dict[bytes, bytes | None]:
@@ -64,52 +88,15 @@ def _net(deltas: Sequence[BlockDelta]) -> dict[bytes, bytes | None]:
     return net
 
 
-def _in_key_order(net: dict[bytes, bytes | None]) -> list[CoinStep]:
+def _in_key_order(keys: Iterable[bytes]) -> list[bytes]:
     # 256 short sorts: one long one keeps the interpreter lock for tens of milliseconds and the reactor
     # waiting.
     parts: list[list[bytes]] = [[] for _ in range(256)]
-    for outpoint in net:
-        parts[outpoint[0]].append(outpoint)
-    steps: list[CoinStep] = []
+    for key in keys:
+        parts[key[0]].append(key)
     for part in parts:
         part.sort()
-        steps.extend((outpoint, net[outpoint]) for outpoint in part)
-    return steps
-
-
-def _txid_steps(deltas: Sequence[BlockDelta]) -> list[TxidStep]:
-    parts: list[list[TxidStep]] = [[] for _ in range(256)]
-    for delta in deltas:
-        for txid, location in delta.locations:
-            parts[txid[0]].append((location_key(txid), location, txid))
-    steps: list[TxidStep] = []
-    for part in parts:
-        part.sort()
-        steps.extend(part)
-    return steps
-
-
-def _apply_coins(tree: Any, steps: Sequence[CoinStep]) -> int:
-    growth = 0
-    for outpoint, coin in steps:
-        if coin is None:
-            if tree.pop(outpoint, None) is None:
-                raise CoinsOutOfStep(f"the coin database lacks {outpoint.hex()}, which a block spends")
-            growth -= 1
-        elif not tree.insert(outpoint, coin):
-            raise CoinsOutOfStep(f"the coin database has {outpoint.hex()}, which a later block makes")
-        else:
-            growth += 1
-    return growth
-
-
-def _apply_txids(root: Any, steps: Sequence[TxidStep]) -> None:
-    tree, twins = root["txids"], root["twins"]
-    for key, location, txid in steps:
-        # Whoever makes two transactions with equal first 8 bytes (2^32 hashes) must find both, and pays for a
-        # slower look-up.
-        if not tree.insert(key, location) and tree[key] != location:
-            twins[txid] = location
+    return list(chain.from_iterable(parts))
 
 
 def whole_blocks(deltas: Sequence[BlockDelta], keys: int) -> Iterator[BlockDelta]:
