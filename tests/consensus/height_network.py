@@ -181,6 +181,7 @@ class Network:
         self.members = power_set(powers)
         self.delay = delay
         self.now = 0
+        self.decisions_spread_from = 0
         self.proposed: set[bytes] = set()
         self.sent: dict[tuple[int, type, int], bytes] = {}
         self.puppets: list[Callable[[Sendable], None]] = []
@@ -240,6 +241,8 @@ class Network:
 
     def _serve(self, source: Node, target: Node) -> None:
         """As nodes do: commits to who is behind, else what its standing shows that it lacks."""
+        if source.decided is not None and self.now < self.decisions_spread_from:
+            return
         if source.decided is not None and target.decided is None:
             self._serve_decision(source, target)
         for message in messages_for(source.height, standing(target.height)):

@@ -243,6 +243,12 @@ def lock_is_given_up_for_a_later_pol(cls: type[Height]) -> None:
     assert bench.prevoted(1) == NIL
     bench.precommit(1, NIL, 0, 1, 2).propose(2, other, 1)
     assert bench.prevoted(2) == block
+    bench = Bench(cls)
+    bench.lock_in_round_0()
+    bench.to_round(1).to_round(2).propose(2, other, 1)
+    assert bench.prevoted(2) is None
+    bench.prevote(1, block, 0, 1, 2)
+    assert bench.prevoted(2) == block and bench.height.locked_hash != block
 
 
 def lock_is_kept_against_an_earlier_pol(cls: type[Height]) -> None:
@@ -476,7 +482,7 @@ def nothing_is_signed_after_the_decision(cls: type[Height]) -> None:
     content = bench.block(0)
     bench.precommit(0, content.header.hash, 0, 1, 2).propose(0, content)
     assert bench.decided == content.header.hash
-    bench.expire(PROPOSE, 0).precommit(0, NIL, 0, 1, 2).prevote(4, NIL, 0, 1, 2).poke()
+    bench.expire(PROPOSE, 0).expire(PRECOMMIT, 0).precommit(0, NIL, 0, 1, 2).prevote(4, NIL, 0, 1, 2).poke()
     assert bench.signed == [] and bench.height.step is Step.DECIDED
 
 

@@ -459,13 +459,16 @@ class Height:
         return carrier
 
     def _verdict(self, round_: int, block_hash: Hash) -> Validity:
-        if block_hash in self._verdicts:
-            return self._verdicts[block_hash]
+        """What is known of a block: only one that is here can be valid, since I may have to propose it again."""
         carrier = self._carrier(round_, block_hash)
-        verdict = Validity.WAIT if carrier is None else self._checks.validity(carrier)
-        if verdict is not Validity.WAIT:
+        if carrier is None:
+            return Validity.WAIT
+        if block_hash not in self._verdicts:
+            verdict = self._checks.validity(carrier)
+            if verdict is Validity.WAIT:
+                return verdict
             self._verdicts[block_hash] = verdict
-        return verdict
+        return self._verdicts[block_hash]
 
     def _want(self, want: Want) -> None:
         if want not in self._wants:
