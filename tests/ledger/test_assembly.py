@@ -19,7 +19,7 @@ from tests.ledger.builders import (
 from timecoin.ledger import errors
 from timecoin.ledger.assembly import Assembled, BlockTx, assemble
 from timecoin.ledger.blocktx import check_order
-from timecoin.ledger.coins import Coin, elements
+from timecoin.ledger.coins import UNARCHIVED, Coin, elements
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.rewards import reward
 from timecoin.primitives.block import EMPTY_COMMIT
@@ -179,13 +179,16 @@ class ContentTests(SynchronousTestCase):
     def test_missing_parent(self) -> None:
         """Whoever has the parent in a pool knows the coin; the block without it is invalid all the same."""
         parent, child, *_ = self.chained()
-        coin = Coin(2, parent.outputs[1].value, account(0).script)
         with self.assertRaises(errors.BadTransaction) as caught:
             self.chain.resolve([child])
         self.assertIsInstance(caught.exception.cause, errors.MissingInputs)
-        with self.assertRaises(errors.BadTransaction) as caught:
-            _assemble(self.chain, [BlockTx(child, (coin,), FEE)])
-        self.assertIsInstance(caught.exception.cause, errors.MissingInputs)
+        for code in (UNARCHIVED, 2 * 1, 2 * 2):
+            coin = Coin(code, parent.outputs[1].value, account(0).script)
+            with self.assertRaises(errors.BadTransaction) as caught:
+                _assemble(self.chain, [BlockTx(child, (coin,), FEE)])
+            self.assertIsInstance(caught.exception.cause, errors.MissingInputs)
+            both = [BlockTx(child, (coin,), FEE), *self.chain.resolve([parent])]
+            self.assertEqual(_assemble(self.chain, both).block, self.chain.assemble([parent, child]).block)
 
     def test_archived_once(self) -> None:
         tx = self.chain.payment(account(0), account(1), COIN)

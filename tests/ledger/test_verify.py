@@ -158,7 +158,7 @@ class ContentTests(VerifyCase):
     def test_wrong_coin(self) -> None:
         """A coin with another value, code or script does not divide out of the commitment."""
         item = self.resolved[0]
-        for change in ({"value": item.coins[0].value + 1}, {"code": 0}, {"script": account(9).script}):
+        for change in ({"value": item.coins[0].value + 1}, {"code": 3}, {"script": account(9).script}):
             wrong = item._replace(coins=(item.coins[0]._replace(**change),))
             header = self.closing.block.header
             self.refuse(errors.BadUtxoCommitment, header, txs=[wrong, self.resolved[1]])

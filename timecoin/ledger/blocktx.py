@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from timecoin.ledger.coins import Coin, CoinDelta
+from timecoin.ledger.coins import UNARCHIVED, Coin, CoinDelta
 from timecoin.ledger.errors import (
     BadTransaction,
     BadTxOrder,
@@ -22,8 +22,8 @@ _OP_RETURN = 0x6A
 class BlockTx(NamedTuple):
     """A valid transaction, the coins of its inputs in their order, and its fee in base units.
 
-    The coin of an output that the chain holds carries its true code; the coin of a parent not yet
-    archived carries one of the next height or above, so that a block without that parent is seen to lack
+    The coin of an output that the chain holds carries its true code. That of a parent not yet archived
+    carries ``UNARCHIVED`` or the next height's code, so that a block without that parent is seen to lack
     it.
     """
 
@@ -79,7 +79,7 @@ def changes(height: int, coinbase: Transaction, txs: Sequence[BlockTx]) -> Chang
                 raise DoubleSpend(outpoint.hex())
             spent.add(outpoint)
             if made.pop(outpoint, None) is None:
-                if coin.code >= first_code:
+                if coin.code == UNARCHIVED or coin.code >= first_code:
                     raise BadTransaction(display(item.tx.txid), MissingInputs(outpoint.hex()))
                 gone[outpoint] = coin
     _add_outputs(made, coinbase, first_code + 1)

@@ -13,6 +13,9 @@ from typing import NamedTuple
 from timecoin.primitives.codec import DecodeError, compact_size
 from timecoin.primitives.transaction import OutPoint
 
+UNARCHIVED = 0
+"""The code of a coin whose transaction is in no block yet; block 0 holds a coinbase, so no other has it."""
+
 _HEAD = struct.Struct("<Iq")
 
 
