@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,9 @@ EAGER = Limits(start_keys=1, batch_keys=150, hard_keys=1_000, hard_blocks=50)
 
 
 def scratch(case: Any) -> Path:
-    """A directory that lasts as long as the test *case*."""
+    """A directory that lasts as long as the test *case*, in which nothing waits for the disk."""
+    case.patch(os, "fsync", lambda descriptor: None)
+    case.patch(sys.modules["ZODB.FileStorage.FileStorage"], "fsync", lambda descriptor: None)
     path = Path(tempfile.mkdtemp(prefix="timecoin-storage-"))
     case.addCleanup(shutil.rmtree, path, True)
     return path

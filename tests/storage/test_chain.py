@@ -312,6 +312,20 @@ class SnapshotTest(ChainTestCase):
             self.assertRaises(CoinsBusy, store.pack)
         store.pack()
 
+    def test_packed_blocks_lose_only_what_is_merged(self) -> None:
+        store = self.filled(20)
+        merge_all(store)
+        for _ in range(2):
+            advance(store, self.chain.next())
+        file = self.path / "blocks.fs"
+        before = file.stat().st_size
+        store.pack_blocks(margin=-60.0)
+        self.assertLess(file.stat().st_size, before * 3 // 4)
+        store.close()
+        store = self.opened()
+        self.assertEqual(recomputed(store), self.chain.coins)
+        self.check_reads(store, self.chain, set())
+
     def test_pack_shrinks_and_loses_nothing(self) -> None:
         store = self.filled(20, Limits(start_keys=1, batch_keys=1))
         merge_all(store, 10)

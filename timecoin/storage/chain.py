@@ -36,9 +36,10 @@ PACK_MARGIN = 60.0
 class ChainStore:
     """Built by :meth:`open`; see the module for who may call what."""
 
-    def __init__(self, blocks: Any, coins: Any, uri_coins: str, limits: Limits) -> None:
+    def __init__(self, blocks: Any, coins: Any, uri_blocks: str, uri_coins: str, limits: Limits) -> None:
         unmerged = unmerged_deltas(blocks, coins)
-        self._blocks, self._coins_database, self._uri_coins = blocks, coins, uri_coins
+        self._blocks, self._coins_database = blocks, coins
+        self._uri_blocks, self._uri_coins = uri_blocks, uri_coins
         self.archive = Archive(blocks)
         self._writer = ChainWriter(blocks, coins, unmerged, limits)
         self._reader = ChainReader(coins, self.archive, unmerged, stored_tip(blocks))
@@ -58,7 +59,7 @@ class ChainStore:
         try:
             coins = open_coins(uri_coins, chain_id)
             try:
-                return cls(blocks, coins, uri_coins, limits or Limits())
+                return cls(blocks, coins, uri_blocks, uri_coins, limits or Limits())
             except BaseException:
                 coins.close()
                 raise
@@ -186,6 +187,15 @@ class ChainStore:
                 raise CoinsBusy("a snapshot of the coin database is open, or a pack of it under way")
             self._packing = True
         try:
-            pack_database(self._coins_database, now() - margin, keep_old=file_of(self._uri_coins) is None)
+            pack_database(self._coins_database, now() - margin, file_of(self._uri_coins) is None)
         finally:
             self._packing = False
+
+    def pack_blocks(self, margin: float = PACK_MARGIN, now: Callable[[], float] = time.time) -> None:
+        """
+        Drop merged changes and old states from the blocks database, about half of it; copies all blocks, so
+        seldom.
+
+        Goes on beside everything else, but not beside itself. ``WriteFailed``.
+        """
+        pack_database(self._blocks, now() - margin, file_of(self._uri_blocks) is None)

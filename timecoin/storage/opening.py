@@ -17,9 +17,10 @@ from timecoin.storage.reader import TipRecord
 from timecoin.storage.schema import HeightTree, Progress, Tip
 
 BLOCKS_CACHE = {"cache_size": 400, "cache_size_bytes": 4_000_000}
-COINS_CACHE = {"cache_size": 8_000, "cache_size_bytes": 16_000_000}
+COINS_CACHE = {"cache_size": 2_000, "cache_size_bytes": 10_000_000}
 """
-Per connection. 16 MB of leaves are some 150,000 coins; a coin not in the cache costs a read of one leaf.
+Per connection. 10 MB of leaves are some 130,000 coins and take 25 MB of memory; any other coin costs a read
+of one leaf.
 """
 
 

@@ -41,6 +41,7 @@ class CoinLookup:
 
     def __init__(self, coins: Any, overlay: Sequence[BlockDelta]) -> None:
         self._overlay = overlay
+        self._reads = 0
         self._connection = connect(coins)
         self._connection.transaction_manager.begin()
         self._coins = self._connection.root()["coins"]
@@ -48,6 +49,7 @@ class CoinLookup:
     def __call__(self, outpoint: bytes) -> Coin | None:
         """The coin at the unspent *outpoint*; None when it is spent or was never made."""
         data = _overlaid(self._overlay, outpoint, self._coins)
+        self._reads = _trimmed(self._connection, self._reads)
         return None if data is None else decode_coin(data)
 
     def close(self) -> None:
@@ -64,6 +66,13 @@ def _overlaid(overlay: Sequence[BlockDelta], outpoint: bytes, tree: Any) -> byte
             return delta.changes[outpoint]
     coin: bytes | None = tree.get(outpoint)
     return coin
+
+
+def _trimmed(connection: Any, reads: int) -> int:
+    # ZODB trims a cache at the end of a transaction; these connections may go on reading in one for long.
+    if reads % _GC_EVERY == _GC_EVERY - 1:
+        connection.cacheGC()
+    return reads + 1
 
 
 class ChainReader:
@@ -116,7 +125,7 @@ class ChainReader:
 
     def coin(self, outpoint: bytes) -> bytes | None:
         """The coin bytes of the unspent *outpoint* (36 bytes) at the tip; None when spent or never made."""
-        self._collect()
+        self._reads = _trimmed(self._connection, self._reads)
         return _overlaid(self._overlay, outpoint, self._coins)
 
     def lookup(self) -> CoinLookup:
@@ -129,7 +138,7 @@ class ChainReader:
             position = delta.positions.get(txid)
             if position is not None:
                 return delta.height, position
-        self._collect()
+        self._reads = _trimmed(self._connection, self._reads)
         stored = self._txids.get(location_key(txid))
         if stored is None:
             return None
@@ -138,9 +147,3 @@ class ChainReader:
             return found
         twin = self._twins.get(txid)
         return None if twin is None else split_location(twin)
-
-    def _collect(self) -> None:
-        # ZODB trims a cache at the end of a transaction; this connection may go on reading in one for hours.
-        self._reads += 1
-        if self._reads % _GC_EVERY == 0:
-            self._connection.cacheGC()
