@@ -1,4 +1,7 @@
-"""A whole random life of a height from one seed: bad wires, crashes and liars until some moment, then only liars."""
+"""
+A whole random life of a height from one seed: bad wires, crashes and liars until some moment, then only
+liars.
+"""
 
 from __future__ import annotations
 
@@ -59,10 +62,13 @@ class Liar:
             self.lie()
 
     def second(self, round_: int, block: bytes) -> None:
-        """Give everybody what they want, each at another time and some of them not: quorums that only few see."""
+        """
+        Give everybody what they want, each at another time and some of them not: quorums that only few see.
+        """
         members = self.network.members
+        votes = (make_prevote(members, self.me, round_, block), make_precommit(members, self.me, round_, block))
         for target in self.network.nodes:
-            for vote in (make_prevote(members, self.me, round_, block), make_precommit(members, self.me, round_, block)):
+            for vote in votes:
                 if self.rng.random() < 0.6:
                     self.network.after(self.rng.randrange(1, 1_500), lambda t=target, m=vote: self.tell(t, m))
 
@@ -118,7 +124,9 @@ class Liar:
 
 
 def live(seed: int, powers: Sequence[int], liars: Sequence[int], cls: type[Height] = Height) -> Network:
-    """One life; fails on a contradiction or a fork (as the network does), or when it does not decide in time."""
+    """
+    One life; fails on a contradiction or a fork (as the network does), or when it does not decide in time.
+    """
     rng = Random(seed)
     calm = rng.choice((0, 5_000, 15_000, 60_000))
     slowest = rng.choice((100, 1_500, 6_000))

@@ -1,7 +1,7 @@
 """Several machines over virtual time, in memory: delays, losses, crashes with journals, and puppets that lie.
 
-Every message that an honest node sends is checked against all that it ever sent: two different bodies of one kind for one round
-fail the run at once, as do two decisions.
+Every message that an honest node sends is checked against all that it ever sent: two different bodies of one
+kind for one round fail the run at once, as do two decisions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ SYNC_MS = 1_000
 
 
 class Node:
-    """A machine with its journal. ``crash_at``: dies when it is about to carry out its effect of that number."""
+    """
+    A machine with its journal. ``crash_at``: dies when it is about to carry out its effect of that number.
+    """
 
     def __init__(self, network: Network, me: int, cls: type[Height]) -> None:
         self.network = network

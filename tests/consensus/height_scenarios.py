@@ -1,4 +1,6 @@
-"""Situations of a small network, each as a check of a machine class, so that mutants can be shown to fail them."""
+"""
+Situations of a small network, each as a check of a machine class, so that mutants can be shown to fail them.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ def split_votes_are_settled_in_the_next_round(cls: type[Height]) -> None:
 
 
 def halt_of_soundness(cls: type[Height]) -> None:
-    """c acked t, the proposer left it out, a locked, b missed a prevote, z is gone: only a POL can bring c along."""
+    """
+    c acked t, the proposer left it out, a locked, b missed a prevote, z is gone: only a POL can bring c
+    along.
+    """
 
     def delay(_network: Network, source: int, target: int, message: Sendable) -> int | None:
         return None if source == 3 and target in (1, 2) and isinstance(message, Prevote) else 50
@@ -71,7 +76,10 @@ def halt_of_soundness(cls: type[Height]) -> None:
 
 
 def lonely_lock_wins_in_the_end(cls: type[Height]) -> None:
-    """0 locks alone in round 0, 3 refuses all that is fresh: no other block can get a quorum, so 0 must bring them all along."""
+    """
+    0 locks alone in round 0, 3 refuses all that is fresh: no other block can get a quorum, so 0 must bring
+    them all along.
+    """
     network = Network(EVEN, lonely_lock, cls, sync=False)
     network.nodes[3].checks.demanded.add(digest("t"))
     network.run(90_000)
@@ -82,7 +90,10 @@ def lonely_lock_wins_in_the_end(cls: type[Height]) -> None:
 
 
 def claimed_pol_cannot_fork(cls: type[Height]) -> None:
-    """All but the liar's target decide in round 0; the liar proposes a rival in round 1 with a POL that never was."""
+    """
+    All but the liar's target decide in round 0; the liar proposes a rival in round 1 with a POL that never
+    was.
+    """
 
     def delay(network: Network, source: int, target: int, message: Sendable) -> int | None:
         # Nodes 1 and 2 lock, but see no third precommit; node 0 decides.
@@ -97,6 +108,7 @@ def claimed_pol_cannot_fork(cls: type[Height]) -> None:
     network.proposed.add(rival.header.hash)
     lie = make_proposal(network.members, 3, rival, 2)
     mine = make_prevote(network.members, 3, 2, rival.header.hash)
+    support = make_prevote(network.members, 3, 3, rival.header.hash)
     for target in (1, 2):
         node = network.nodes[target]
         for round_ in range(3):
@@ -104,10 +116,11 @@ def claimed_pol_cannot_fork(cls: type[Height]) -> None:
         network.after(10, lambda node=node: node.receive(Pol(2, rival.header.hash, (mine, mine, mine))))
         for moment in range(500, 30_000, 500):
             network.after(moment, lambda node=node: node.receive(lie))
-            network.after(moment, lambda node=node: node.receive(make_prevote(network.members, 3, 3, rival.header.hash)))
+            network.after(moment, lambda node=node: node.receive(support))
     network.run(25_000)
     for target in (1, 2):
-        voted = [body for (who, kind, _), body in network.sent.items() if who == target and kind is not Proposal]
+        sent = network.sent.items()
+        voted = [body for (who, kind, _), body in sent if who == target and kind is not Proposal]
         assert not any(rival.header.hash in body for body in voted)
 
 

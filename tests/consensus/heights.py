@@ -1,4 +1,6 @@
-"""Blocks, sets and messages for tests of one height, and a bench on which a single machine is driven by hand."""
+"""
+Blocks, sets and messages for tests of one height, and a bench on which a single machine is driven by hand.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def digest(*parts: object) -> bytes:
 
 
 def power_set(powers: Sequence[int]) -> PowerSet:
-    return PowerSet(Member(digest("id", i), b"\x02" + digest("key", i), power, b"") for i, power in enumerate(powers))
+    return PowerSet(
+        Member(digest("id", i), b"\x02" + digest("key", i), power, b"") for i, power in enumerate(powers)
+    )
 
 
 def make_content(
@@ -85,7 +89,9 @@ def make_proposal(members: PowerSet, round_: int, content: Content, valid_round:
     return Proposal(head, content)
 
 
-def make_prevote(members: PowerSet, signer: int, round_: int, block: bytes, *, fresh: bool = False) -> Prevote:
+def make_prevote(
+    members: PowerSet, signer: int, round_: int, block: bytes, *, fresh: bool = False
+) -> Prevote:
     place = (CHAIN_ID, EPOCH, members.set_hash, signer, HEIGHT, round_)
     return Prevote(*place, block, fake_signature(signer), fresh)
 
@@ -118,9 +124,9 @@ class Checks:
 
 
 class Bench:
-    """One machine, signer ``me`` of a set, with everybody else played by the test. Proposer of round r is r mod n.
+    """One machine, signer ``me`` of a set, with everybody else played by the test.
 
-    What the machine signs is given back to it at once, unless ``durable`` is False.
+    The proposer of round r is r mod n. What the machine signs is given back to it at once, unless ``durable`` is False.
     """
 
     def __init__(

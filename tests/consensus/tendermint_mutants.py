@@ -233,10 +233,10 @@ class L42LocksLate(Height):
 class L42ValidValueGoesBack(Height):
     def _take_valid_value(self) -> bool:
         for round_, block_hash in self.ballots.locks[-1:]:
-            if (round_, block_hash) != (self.valid_round, self.valid_hash) and round_ <= self.round:
-                if self._verdict(round_, block_hash) is Validity.VALID:
-                    self.valid_round, self.valid_hash = round_, block_hash
-                    return True
+            another = (round_, block_hash) != (self.valid_round, self.valid_hash) and round_ <= self.round
+            if another and self._verdict(round_, block_hash) is Validity.VALID:
+                self.valid_round, self.valid_hash = round_, block_hash
+                return True
         return False
 
 
@@ -490,10 +490,10 @@ MUTANTS: dict[str, type[Height]] = {
     if isinstance(value, type) and issubclass(value, Height) and value is not Height
 }
 
-FORKS: dict[type[Height], int] = {
-    L36PrecommitsOnAThird: 5,
-    L23LockedPrevotesAnotherFreshBlock: 20,
-    L38DoesNotLock: 20,
-    UnlocksInEachRound: 20,
+FORKS: dict[type[Height], tuple[int, int]] = {
+    L36PrecommitsOnAThird: (1, 5),
+    L23LockedPrevotesAnotherFreshBlock: (5, 15),
+    L38DoesNotLock: (5, 15),
+    UnlocksInEachRound: (5, 15),
 }
-"""Those that fork within so many seeds of random lives."""
+"""Those that fork in random lives: with which cast, within how many seeds."""

@@ -44,7 +44,8 @@ class EncodingTests(SynchronousTestCase):
         header = replace(
             CONTENT.header, last_commit_hash=commit.hash, evidence_hash=evidence_hash(evidence)
         )
-        proposal = make_proposal(MEMBERS, 5, replace(CONTENT, header=header, last_commit=commit, evidence=evidence))
+        content = replace(CONTENT, header=header, last_commit=commit, evidence=evidence)
+        proposal = make_proposal(MEMBERS, 5, content)
         self.assertEqual(Proposal.decode(proposal.encode()), proposal)
 
     def test_content_of_a_block(self) -> None:

@@ -31,11 +31,13 @@ class MutantTests(SynchronousTestCase):
 
     def test_forks_are_seen_in_random_lives(self) -> None:
         """Not by reasoning about a rule, but as two decided blocks."""
-        for cls, seeds in FORKS.items():
-            lives = [
-                lambda machine, seed=seed, cast=cast: live(seed, *cast, machine)
-                for seed in range(seeds)
-                for cast in CASTS
-                if cast[1]
-            ]
-            self.assertTrue(broken(cls, lives), cls.__name__)
+        for cls, (cast, seeds) in FORKS.items():
+            fork = [self._forks(cls, seed, cast) for seed in range(seeds)]
+            self.assertIn(True, fork, cls.__name__)
+
+    def _forks(self, cls: type[Height], seed: int, cast: int) -> bool:
+        try:
+            live(seed, *CASTS[cast], cls)
+        except AssertionError as error:
+            return "two blocks" in str(error) or "Broken" in str(error)
+        return False

@@ -28,7 +28,10 @@ U32 = st.integers(0, 2**32 - 1)
 
 class VoteTests(SynchronousTestCase):
     def test_bodies(self) -> None:
-        """Protocol.md 4: chain id, epoch, set hash, signer; then height, round, hash, and for a prevote its flags."""
+        """
+        Protocol.md 4: chain id, epoch, set hash, signer; then height, round, hash, and for a prevote its
+        flags.
+        """
         prefix = CHAIN_ID + pack("<I", EPOCH) + MEMBERS.set_hash + pack("<H", 2)
         middle = pack("<II", HEIGHT, 5) + BLOCK
         self.assertEqual(make_precommit(MEMBERS, 2, 5, BLOCK).body(), prefix + middle)
@@ -84,11 +87,13 @@ class CommitTests(SynchronousTestCase):
         self.assertEqual([signer for signer, _ in commit.signatures], [0, 2, 3])
         check_commit(CHAIN_ID, EPOCH, members, commit, backend)
         self.assertEqual(
-            precommits_of(commit, CHAIN_ID, EPOCH, members.set_hash), tuple(sorted(votes, key=lambda v: v.signer))
+            precommits_of(commit, CHAIN_ID, EPOCH, members.set_hash),
+            tuple(sorted(votes, key=lambda vote: vote.signer)),
         )
 
     def test_merge(self) -> None:
-        kept = build_commit(1, 0, BLOCK, [replace(make_precommit(MEMBERS, i, 0, BLOCK), height=1) for i in (0, 2)])
+        votes = [replace(make_precommit(MEMBERS, signer, 0, BLOCK), height=1) for signer in (0, 2)]
+        kept = build_commit(1, 0, BLOCK, votes)
         late = Commit(1, 0, BLOCK, ((1, b"l" * 64), (2, b"x" * 64)))
         merged = merge_commits(kept, late)
         self.assertEqual([signer for signer, _ in merged.signatures], [0, 1, 2])

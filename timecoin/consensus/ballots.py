@@ -94,7 +94,7 @@ class Tally(Generic[V]):
         """Whether this very vote (its body, whatever the signature) is kept."""
         counted = self._by_block.get(vote.block_hash, {})
         kept = (self._first.get(vote.signer), self._second.get(vote.signer), counted.get(vote.signer))
-        return any(other is not None and other.body() == vote.body() for other in kept)
+        return any(other is not None and other.statement == vote.statement for other in kept)
 
     def power_for(self, block_hash: Hash) -> int:
         """Power of all who voted for a block, or for ``NIL``."""
@@ -140,6 +140,7 @@ class Ballots:
         self._prevotes: dict[int, Tally[Prevote]] = {}
         self._precommits: dict[int, Tally[Precommit]] = {}
         self._rounds: dict[int, int] = {}
+        self._latest = 0
         self._ahead: dict[int, set[int]] = {}
         self.heard_mask = 0
         self.locks: list[tuple[int, Hash]] = []
@@ -165,15 +166,16 @@ class Ballots:
         return tally.second(vote.signer) is not None
 
     def has_room(self, signer: int, round_: int, current: int) -> bool:
-        """Whether a vote of ``round_`` may be kept: the past is bounded by itself, the future by
-        ``ROUNDS_AHEAD`` a signer.
         """
+        Whether a vote of ``round_`` may be kept: any of the past, and of ``ROUNDS_AHEAD`` rounds to come.
+        """
+        if round_ <= current:
+            return True
         ahead = [held for held in self._ahead.get(signer, ()) if held > current]
-        return round_ <= current or round_ in ahead or len(ahead) < ROUNDS_AHEAD
+        return round_ in ahead or len(ahead) < ROUNDS_AHEAD
 
     def tells_more(self, signer: int, round_: int, current: int) -> bool:
-        """Whether hearing of a signer in a round ahead, even without room, helps to see where the others are.
-        """
+        """Whether hearing of a signer in a round ahead, even without room, helps to see where others are."""
         return round_ > max(current, self._rounds.get(signer, -1))
 
     def add(self, vote: Prevote | Precommit, current: int, *, certified: bool = False) -> Added:
@@ -194,6 +196,7 @@ class Ballots:
         """A member showed that it reached ``round_``."""
         self.heard_mask |= 1 << signer
         self._rounds[signer] = max(round_, self._rounds.get(signer, 0))
+        self._latest = max(round_, self._latest)
 
     def reached(self, current: int) -> int:
         """The highest round that members of more than a third of the power have reached, at least
@@ -203,6 +206,8 @@ class Ballots:
         taking later ones too lets a node follow that finds its peers in different rounds, and gives the
         faulty nothing.
         """
+        if self._latest <= current:
+            return current
         ahead = [(round_, signer) for signer, round_ in self._rounds.items() if round_ > current]
         power = 0
         for round_, signer in sorted(ahead, reverse=True):

@@ -76,6 +76,8 @@ class Heard:
 
     def holds(self, message: Message) -> bool:
         """Whether this very message, by its signed body, is kept."""
+        if not self.belongs(message):
+            return False
         if isinstance(message, Proposal):
             return self.proposals.holds(message)
         return self.ballots.holds(message)

@@ -54,6 +54,13 @@ class Vote:
         """Whether this is a vote for no block."""
         return self.block_hash == NIL
 
+    @property
+    def statement(self) -> tuple[Hash, bool]:
+        """
+        What differs between two votes of one kind by one signer in one round when they contradict each other.
+        """
+        return self.block_hash, False
+
     def body(self) -> bytes:
         """The signed bytes: prefix 70 ‖ height u32 ‖ round u32 ‖ block hash 32 (``struct.error`` out of
         range).
@@ -90,6 +97,11 @@ class Prevote(Vote):
     kind = "prevote"
 
     fresh: bool = False
+
+    @property
+    def statement(self) -> tuple[Hash, bool]:
+        """The block hash and the fresh bit."""
+        return self.block_hash, self.fresh
 
     def body(self) -> bytes:
         """The signed bytes: those of a vote ‖ flags u8 {fresh}."""
