@@ -1,91 +1,286 @@
-"""Microseconds a payment spends in finality, among four masternodes: ``python -m benchmarks.finality``."""
+"""Open-loop load on a devnet of real processes: from submission to final on every node.
+
+``python -m benchmarks.finality --nodes 4 --rate 1000 --seconds 60`` prints one JSON object. All payments are signed before
+the clock starts; each is submitted at its time whatever became of the earlier ones, to the node that its chain belongs to.
+Latency runs from the time at which a payment was due to the time at which the last node reports it final.
+"""
 
 from __future__ import annotations
 
-import gc
-from time import perf_counter
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
 
-from tests.consensus.network import CHAIN_ID, FakeChain, power_set
-from tests.consensus.payments import genesis_coin, genesis_outpoint, spend
-from timecoin.consensus.bundle import Bundle
-from timecoin.consensus.finality import Finality
-from timecoin.ledger.params import Parameters
-from timecoin.primitives.transaction import Transaction
+from twisted.internet import task
+from twisted.internet.defer import Deferred
 
-PAYMENTS = 5_000
-BATCH = 500
+from benchmarks.figures import cpu_seconds, peak_rss_mb, percentile, rss_mb
+from benchmarks.payments import Payment, make_payments
+from timecoin.cli.payment import OwnedCoin
+from timecoin.primitives.hashes import hash160, parse_display
+from timecoin.primitives.script import p2wpkh
+from timecoin.primitives.transaction import make_outpoint
+from timecoin.rpc.async_client import AsyncClient
+from timecoin.rpc.client import BlockingClient
+
+BURST = 0.02
+"""Seconds between two submissions to a node; what is due by then goes in one request."""
+DRAIN = 30.0
+"""Seconds that the last payments may take."""
 
 
-def run() -> dict[str, float]:
-    """Return microseconds per payment for each part of its life."""
-    members = power_set()
-    chain = FakeChain(0)
-    chain.coins = {genesis_outpoint(n): genesis_coin() for n in range(PAYMENTS)}
-    mine = Finality(Parameters(), chain, members, 0, chain_id=CHAIN_ID, max_bytes=1 << 30)
-    mine.may_sign = True
-    raws = [spend([genesis_outpoint(n)]).raw for n in range(PAYMENTS)]
-    txs = [Transaction.decode(raw) for raw in raws]
-    for tx in txs:
-        assert tx.txid and tx.wtxid
-    spent: dict[str, float] = {}
-    sequence = [0, 0, 0, 0]
+class Load:
+    """One run: submits, follows every node's events, counts."""
 
-    def timed(name: str, start: float) -> None:
-        spent[name] = spent.get(name, 0.0) + perf_counter() - start
+    def __init__(self, reactor: Any, network: dict[str, Any], payments: list[Payment], rate: float) -> None:
+        self._reactor = reactor
+        self._rate = rate
+        self._payments = payments
+        self._bodies = [
+            b'{"method":"sendrawtransaction","params":["%b"],"id":%d}' % (each.tx.raw.hex().encode(), number)
+            for number, each in enumerate(payments)
+        ]
+        self._nodes = network["nodes"]
+        self._index = {each.tx.txid[::-1].hex(): number for number, each in enumerate(payments)}
+        self._due: list[list[int]] = [[] for _ in self._nodes]
+        self._next = 0
+        self._start = 0.0
+        self._refused: list[str] = []
+        self._final_at: list[float] = [0.0] * len(payments)
+        self._final_on = [0] * len(payments)
+        self.submitted = 0
+        self.done = 0
 
-    def say(votes: tuple[bytes, ...], acks: tuple[bytes, ...]) -> None:
-        for signer in range(4):
-            sequence[signer] += 1
-            made = Bundle(CHAIN_ID, 1, members.set_hash, signer, sequence[signer], False, votes, acks)
-            data = made.encode()
-            start = perf_counter()
-            bundle = Bundle.decode(data)
-            assert bundle.digest
-            timed("decode and hash bundles", start)
-            start = perf_counter()
-            mine.receive(bundle, 1)
-            timed("count bundles, vote and ack", start)
+    def _client(self, node: dict[str, Any]) -> AsyncClient:
+        return AsyncClient(self._reactor, node["rpc"], Path(node["cookie"]))
 
-    for at in range(0, PAYMENTS, BATCH):
-        batch = txs[at : at + BATCH]
-        start = perf_counter()
-        prepared = [mine.prepare(tx) for tx in batch]
-        timed("prepare", start)
-        start = perf_counter()
-        for each in prepared:
-            mine.admit(each, 0)
-        timed("admit", start)
-        start = perf_counter()
-        draft = mine.draft()
-        timed("draft", start)
-        assert draft is not None and len(draft.votes) == len(batch)
-        say(draft.votes, ())
-        start = perf_counter()
-        draft = mine.draft()
-        timed("draft", start)
-        assert draft is not None and len(draft.acks) == len(batch)
-        say((), draft.acks)
-        ordered = sorted(batch, key=lambda tx: tx.txid[::-1])
-        chain.add(ordered, closing=False)
-        start = perf_counter()
-        for _ in mine.apply(ordered, closing=False, members=members, signer=0, now=2):
-            continue
-        timed("apply", start)
-        start = perf_counter()
-        events = mine.take_events()
-        timed("events", start)
-        assert len(events) == 2 * len(batch)
-    return {name: 1e6 * seconds / PAYMENTS for name, seconds in spent.items()}
+    async def run(self, seconds: float) -> None:
+        """Submit everything in its time, then wait for the stragglers."""
+        senders = [self._client(node) for node in self._nodes]
+        pollers = [self._client(node) for node in self._nodes]
+        since = [(await poller.call("getfinalityevents", 0, 0, 1))["last"] for poller in pollers]
+        follow = [
+            Deferred.fromCoroutine(self._follow(poller, number))
+            for poller, number in zip(pollers, since, strict=True)
+        ]
+        for deferred in follow:
+            deferred.addErrback(lambda failure: failure.trap(Exception) and None)
+        self._start = time.time()
+        loops = []
+        for number, sender in enumerate(senders):
+            loop = task.LoopingCall(self._submit, sender, number)
+            loop.clock = self._reactor
+            loop.start(BURST)
+            loops.append(loop)
+        await self._until(lambda: self._next >= len(self._payments), seconds + 10)
+        await self._until(lambda: self.done + len(self._refused) >= len(self._payments), DRAIN)
+        for loop in loops:
+            loop.stop()
+        for client in (*senders, *pollers):
+            client.close()
+
+    async def _until(self, condition: Any, limit: float) -> None:
+        end = time.time() + limit
+        while not condition() and time.time() < end:
+            await task.deferLater(self._reactor, 0.05)
+
+    def _submit(self, sender: AsyncClient, node: int) -> None:
+        due = min(len(self._payments), int((time.time() - self._start) * self._rate))
+        while self._next < due:
+            self._due[self._payments[self._next].chain % len(self._nodes)].append(self._next)
+            self._next += 1
+        mine, self._due[node] = self._due[node], []
+        if mine:
+            body = b"[" + b",".join([self._bodies[number] for number in mine]) + b"]"
+            Deferred.fromCoroutine(self._post(sender, body)).addErrback(self._failed)
+
+    async def _post(self, sender: AsyncClient, body: bytes) -> None:
+        _, answer = await sender.post(body)
+        for each in json.loads(answer):
+            if each.get("error") is not None:
+                self._refused.append(str(each["error"]))
+            else:
+                self.submitted += 1
+
+    def _failed(self, failure: Any) -> None:
+        self._refused.append(failure.getErrorMessage())
+
+    async def _follow(self, poller: AsyncClient, since: int) -> None:
+        while True:
+            page = await poller.call("getfinalityevents", since, 1_000)
+            since = page["last"] if not page["events"] else page["events"][-1]["n"]
+            for event in page["events"]:
+                if event["status"] == "final":
+                    self._final(event["txid"], event["time_ms"] / 1000)
+
+    def _final(self, txid: str, when: float) -> None:
+        number = self._index.get(txid)
+        if number is None:
+            return
+        self._final_on[number] += 1
+        self._final_at[number] = max(self._final_at[number], when)
+        self.done += self._final_on[number] == len(self._nodes)
+
+    def report(self) -> dict[str, Any]:
+        """Counts and latencies in milliseconds."""
+        complete = [n for n, count in enumerate(self._final_on) if count == len(self._nodes)]
+        late = sorted(1000 * (self._final_at[n] - self._start - n / self._rate) for n in complete)
+        span = max((self._final_at[n] for n in complete), default=self._start) - self._start
+        return {
+            "submitted": self.submitted,
+            "refused": len(self._refused),
+            "first_refusals": self._refused[:3],
+            "final": len(complete),
+            "lost": self.submitted - len(complete),
+            "tps": round(len(complete) / span, 1) if span else 0.0,
+            "p50_ms": round(percentile(late, 500), 1),
+            "p95_ms": round(percentile(late, 950), 1),
+            "p99_ms": round(percentile(late, 990), 1),
+            "max_ms": round(late[-1], 1) if late else 0.0,
+        }
+
+
+def _coins(network: dict[str, Any], count: int) -> list[OwnedCoin]:
+    return [
+        OwnedCoin(
+            make_outpoint(parse_display(fund["txid"]), fund["vout"]), fund["amount"], bytes.fromhex(fund["secret"])
+        )
+        for fund in network["funds"][:count]
+    ]
+
+
+def _clients(network: dict[str, Any]) -> list[BlockingClient]:
+    return [BlockingClient(node["rpc"], Path(node["cookie"])) for node in network["nodes"]]
+
+
+def _snapshot(network: dict[str, Any]) -> list[dict[str, float]]:
+    found = []
+    for node, client in zip(network["nodes"], _clients(network), strict=True):
+        peers = client.call("getpeerinfo")
+        found.append(
+            {
+                "cpu": cpu_seconds(node["pid"]),
+                "sent": sum(peer["bytessent"] for peer in peers),
+                "height": client.call("getblockcount"),
+            }
+        )
+        client.close()
+    return found
+
+
+def _node_figures(network: dict[str, Any], before: list[dict[str, float]]) -> list[dict[str, Any]]:
+    after = _snapshot(network)
+    figures = []
+    for node, client, old, new in zip(network["nodes"], _clients(network), before, after, strict=True):
+        late = client.call("getrpcinfo")["reactor"]
+        client.close()
+        figures.append(
+            {
+                "name": node["name"],
+                "cpu_seconds": round(new["cpu"] - old["cpu"], 2),
+                "rss_mb": rss_mb(node["pid"]),
+                "peak_rss_mb": peak_rss_mb(node["pid"]),
+                "reactor_late_p99_ms": float(late["late_p99_ms"]),
+                "reactor_late_max_ms": float(late["late_max_ms"]),
+                "bytes_sent": new["sent"] - old["sent"],
+                "blocks": new["height"] - old["height"],
+            }
+        )
+    return figures
+
+
+def start_devnet(directory: Path, nodes: int, epoch_seconds: int, funds: int) -> tuple[Any, dict[str, Any]]:
+    """A devnet of real processes, voting; the supervisor's process and its network.json."""
+    command = [sys.executable, "-m", "timecoin", "devnet", "--nodes", str(nodes), "--dir", str(directory)]
+    command += ["--epoch-seconds", str(epoch_seconds), "--funds", str(funds)]
+    devnet = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    path = directory / "network.json"
+    end = time.time() + 120
+    while not path.exists():
+        if devnet.poll() is not None or time.time() > end:
+            raise SystemExit("the devnet did not start")
+        time.sleep(0.2)
+    return devnet, json.loads(path.read_text())
+
+
+def stop_devnet(devnet: Any) -> None:
+    """Stop it as Ctrl-C does."""
+    devnet.send_signal(signal.SIGINT)
+    devnet.wait(60)
+
+
+def measure(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
+    """Run the load on a new devnet."""
+    devnet, network = start_devnet(directory, arguments.nodes, arguments.epoch_seconds, arguments.funds)
+    try:
+        coins = _coins(network, arguments.funds)
+        count = int(arguments.rate * arguments.seconds)
+        payments = make_payments(coins, count, p2wpkh(hash160(b"benchmark")))
+        before, own = _snapshot(network), time.process_time()
+        load = Load(_reactor(), network, payments, arguments.rate)
+        _react(load.run(arguments.seconds))
+        figures = _node_figures(network, before)
+    finally:
+        stop_devnet(devnet)
+    sent = sum(each["bytes_sent"] for each in figures)
+    report = load.report()
+    return {
+        "nodes": arguments.nodes,
+        "rate": arguments.rate,
+        "seconds": arguments.seconds,
+        "epoch_seconds": arguments.epoch_seconds,
+        **report,
+        "blocks": max(each["blocks"] for each in figures),
+        "bytes_sent_per_payment": round(sent / max(1, report["final"])),
+        "load_cpu_seconds": round(time.process_time() - own, 2),
+        "per_node": figures,
+    }
+
+
+def _reactor() -> Any:
+    from twisted.internet import reactor
+
+    return reactor
+
+
+def _react(work: Any) -> None:
+    reactor = _reactor()
+    failures: list[Any] = []
+
+    def begin() -> None:
+        Deferred.fromCoroutine(work).addErrback(failures.append).addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if failures:
+        failures[0].raiseException()
 
 
 def main() -> None:
-    """Print the table."""
-    gc.freeze()
-    parts = run()
-    for name, micros in parts.items():
-        print(f"{name:30} {micros:6.1f} µs")
-    print(f"{'together':30} {sum(parts.values()):6.1f} µs")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nodes", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=20.0, help="payments a second")
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--epoch-seconds", type=int, default=10)
+    parser.add_argument("--funds", type=int, default=4_000, help="coins that the chains of payments begin with")
+    parser.add_argument("--dir", type=Path, help="keep the devnet here")
+    arguments = parser.parse_args()
+    directory = arguments.dir or Path(tempfile.mkdtemp(prefix="timecoin-bench-"))
+    try:
+        print(json.dumps(measure(arguments, directory), indent=1))
+    finally:
+        if arguments.dir is None:
+            shutil.rmtree(directory, ignore_errors=True)
 
+
+__all__ = ["Load", "main", "start_devnet", "stop_devnet"]
 
 if __name__ == "__main__":
     main()

@@ -28,7 +28,10 @@ class Reports:
 
     def __init__(self, reactor: Any, metrics: NodeMetrics) -> None:
         self._reactor = reactor
-        self._metrics = metrics
+        # Looking a label up costs more than everything else that is done for a report.
+        self._counters = {change: metrics.transactions.labels(change.value) for change in fx.Change}
+        self._blocks = {kind: metrics.blocks.labels(name) for kind, name in ((True, "closing"), (False, "interim"))}
+        self._time_to_final = metrics.time_to_final
         self._events: deque[FinalityEvent] = deque(maxlen=MAX_EVENTS)
         self._last = 0
         self._pollers: list[Callable[[], None]] = []
@@ -42,9 +45,9 @@ class Reports:
         """A transaction changed its status."""
         self._last += 1
         self._events.append(FinalityEvent(self._last, report.txid, report.change.value, now))
-        self._metrics.transactions.labels(report.change.value).inc()
+        self._counters[report.change].inc()
         if report.change is fx.Change.FINAL and report.milliseconds is not None:
-            self._metrics.time_to_final.observe(report.milliseconds / 1000)
+            self._time_to_final.observe(report.milliseconds / 1000)
         if report.change in _SETTLED:
             for waiter in self._waiters.pop(report.txid, ()):
                 waiter.callback(None)
@@ -56,7 +59,7 @@ class Reports:
     def block(self, block: fx.BlockArchived, now: int) -> None:
         """A block was applied."""
         self.blocks += 1
-        self._metrics.blocks.labels("closing" if block.closing else "interim").inc()
+        self._blocks[block.closing].inc()
 
     # For RPC
 

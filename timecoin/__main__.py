@@ -1,0 +1,5 @@
+"""``python -m timecoin``: the ``timecoin`` command."""
+
+from timecoin.cli.main import main
+
+main()
