@@ -19,7 +19,7 @@ MAX_BYTES = 100_000_000
 
 def power_set(powers: Sequence[int] = (1, 1, 1, 1), salt: int = 0) -> PowerSet:
     return PowerSet(
-        Member(bytes([i + 1, salt]) + bytes(30), b"\x02" + bytes([i + 1]) * 32, power, b"\x00\x14" + bytes(20))
+        Member(bytes([i, salt]) + bytes(30), b"\x02" + bytes([i + 1]) * 32, power, b"\x00\x14" + bytes(20))
         for i, power in enumerate(powers)
     )
 

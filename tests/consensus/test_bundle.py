@@ -4,9 +4,9 @@ from hashlib import sha256
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.consensus.network import CHAIN_ID, power_set
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.consensus.network import CHAIN_ID, power_set
 from timecoin.consensus.bundle import HEAD_SIZE, MAX_TXIDS, Bundle, BundleHead, MalformedBundle
 from timecoin.consensus.proof import StatementProof, prove
 from timecoin.consensus.statement import NotAMember, WrongSet, body_prefix, statement_digest
@@ -21,7 +21,9 @@ def txids(count: int, salt: bytes = b"") -> tuple[bytes, ...]:
     return tuple(sha256(salt + b"%d" % n).digest() for n in range(count))
 
 
-def bundle(votes: int = 3, acks: int = 2, *, seal: bool = False, sequence: int = 1, signer: int = 1) -> Bundle:
+def bundle(
+    votes: int = 3, acks: int = 2, *, seal: bool = False, sequence: int = 1, signer: int = 1
+) -> Bundle:
     return Bundle(
         CHAIN_ID, 7, MEMBERS.set_hash, signer, sequence, seal, txids(votes), txids(acks, b"a"), b"\x05" * 64
     )

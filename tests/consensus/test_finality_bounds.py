@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from unittest.mock import patch
 
-from tests.consensus.network import CHAIN_ID, Network, Node, power_set
-from tests.consensus.payments import genesis_outpoint, spend
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.consensus.network import CHAIN_ID, Network, Node, power_set
+from tests.consensus.payments import genesis_outpoint, spend
 from timecoin.consensus import nextepoch, sequences, tally
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.events import Evicted, Unknown
@@ -17,6 +17,7 @@ from timecoin.consensus.recent import GENERATIONS, RecentMap, RecentSet
 from timecoin.consensus.sequences import Seen, Sequence
 from timecoin.consensus.tally import Tallies, signers_of
 from timecoin.ledger.params import Parameters
+from timecoin.mempool.entry import OVERHEAD_BYTES
 from timecoin.mempool.errors import Conflict, PoolFull
 
 MEMBERS = power_set()
@@ -161,7 +162,7 @@ class NextEpochTests(SynchronousTestCase):
 
 class PoolTests(SynchronousTestCase):
     def room_for(self, count: int) -> Node:
-        cost = 3 * spend([COIN]).size + 2_000
+        cost = 3 * spend([COIN]).size + OVERHEAD_BYTES
         return Node(MEMBERS, 0, Parameters(), max_bytes=count * cost)
 
     def test_the_lowest_rate_goes_first_and_only_for_a_higher_one(self) -> None:

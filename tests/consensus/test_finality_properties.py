@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.consensus.network import Network, Node
-from tests.consensus.payments import FEE, VALUE, genesis_outpoint, spend
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.consensus.network import CHAIN_ID, Network, Node
+from tests.consensus.payments import FEE, VALUE, genesis_outpoint, spend
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.events import Final, Violation
 from timecoin.ledger.errors import TxInvalid
@@ -52,15 +52,16 @@ class Life:
         self._offer([self.outpoints[coin % len(self.outpoints)]], salt, to)
 
     def merge(self, one: int, two: int, to: int) -> None:
-        chosen = {self.outpoints[one % len(self.outpoints)]: None, self.outpoints[two % len(self.outpoints)]: None}
-        self._offer(list(chosen), 0, to)
+        chosen = [self.outpoints[number % len(self.outpoints)] for number in (one, two)]
+        self._offer(list(dict.fromkeys(chosen)), 0, to)
 
     def _offer(self, outpoints: list[bytes], salt: int, to: int) -> None:
         values = [self._value(outpoint) for outpoint in outpoints]
         total = sum(values)
         if total < 4 * FEE:
             return
-        tx = spend(outpoints, outputs=2, value=total // len(outpoints), fee=FEE + total % len(outpoints), salt=2 * salt)
+        odd = total % len(outpoints)
+        tx = spend(outpoints, outputs=2, value=total // len(outpoints), fee=FEE + odd, salt=2 * salt)
         if tx.txid not in self.known:
             self.known[tx.txid] = tx
             self.outpoints += [tx.outpoint(0), tx.outpoint(1)]
@@ -94,11 +95,9 @@ class Life:
             return
         txid = txids[which % len(txids)]
         self.lies += 1
-        members, epoch = self.network.members, self.honest[0].finality.epoch
+        set_hash, epoch = self.network.members.set_hash, self.honest[0].finality.epoch
         votes, acks = ((txid,) if kind & 1 else ()), ((txid,) if kind & 2 else ())
-        bundle = Bundle(
-            self.honest[0].bundle(1).chain_id, epoch, members.set_hash, 3, 1 + self.lies % 5, not kind & 3, votes, acks
-        )
+        bundle = Bundle(CHAIN_ID, epoch, set_hash, 3, 1 + self.lies % 5, not kind & 3, votes, acks)
         for node in self.honest:
             assert node.signer is not None
             if to >> node.signer & 1:
@@ -115,7 +114,7 @@ class Life:
         self._block([entry.tx for entry in self.honest[proposer].finality.certified()], closing=False)
 
     def close(self, proposer: int) -> None:
-        """The closing block holds, as R10 demands, all that each honest masternode acked; all are sealed first."""
+        """The closing block holds, as R10 demands, all that honest masternodes acked; all are sealed."""
         for node in self.honest:
             node.finality.seal(0)
             assert node.signer is not None
@@ -171,12 +170,16 @@ class Life:
     def check_after_close(self) -> None:
         for node in self.honest:
             for event in node.told(Final):
-                assert node.chain.archived(event[0]) is not None, "final, but not in the chain when the epoch closed"
+                assert node.chain.archived(event[0]) is not None, "final, but the epoch closed without it"
 
 
 class PropertyTests(SynchronousTestCase):
     @settings(
-        deadline=None, derandomize=True, max_examples=120, database=None, suppress_health_check=[HealthCheck.too_slow]
+        deadline=None,
+        derandomize=True,
+        max_examples=120,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
     )
     @given(steps)
     def test_random_lives(self, script: list[tuple[str, int, int, int]]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consensus.network import CHAIN_ID, Network, Node, power_set
 from tests.consensus.payments import VALUE, genesis_outpoint, spend
+from timecoin.consensus import voter
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.events import Backed, Certified, Final, Rejected
 from timecoin.consensus.status import CoinStatus, Status
@@ -253,6 +256,38 @@ class AckTests(Lone):
         self.certify(parent)
         (bundle,) = self.node.speak()
         self.assertEqual(bundle.acks, (parent.txid, child.txid))
+
+    def test_no_ack_over_an_ancestor_that_is_not_certified(self) -> None:
+        chain = chain_of(3)
+        for tx in chain:
+            self.node.submit(tx)
+        said(self.node)
+        self.certify(chain[1], chain[2])
+        self.assertEqual(said(self.node)[1], set())
+        self.certify(chain[0])
+        self.assertEqual(said(self.node)[1], {tx.txid for tx in chain})
+
+    def test_all_acks_are_out_before_or_with_the_seal(self) -> None:
+        txs = [spend([genesis_outpoint(n)]) for n in range(5)]
+        for tx in txs:
+            self.node.submit(tx)
+        said(self.node)
+        self.certify(*txs)
+        self.node.finality.seal(0)
+        with patch.object(voter, "MAX_TXIDS", 2):
+            bundles = self.node.speak()
+        sizes = [(len(each.acks), each.seal) for each in bundles]
+        self.assertEqual(sizes, [(2, False), (2, False), (1, True)])
+
+    def test_exactly_one_third_backs_nothing(self) -> None:
+        members = power_set((1, 1, 1))
+        self.node = Node(members, None, PARAMS)
+        tx = spend([COIN])
+        self.node.submit(tx)
+        self.tell(0, acks=[tx], members=members)
+        self.assertFalse(self.node.finality.is_backed(tx.txid))
+        self.tell(1, acks=[tx], members=members)
+        self.assertTrue(self.node.finality.is_backed(tx.txid))
 
     def test_an_archived_parent_needs_no_ack(self) -> None:
         parent, child = chain_of(2)

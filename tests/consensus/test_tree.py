@@ -47,7 +47,8 @@ class TreeTests(SynchronousTestCase):
 
     def test_a_node_is_no_leaf(self) -> None:
         some = leaves(32)
-        level = [sha256(b"\x01" + b"".join(sha256(b"\x00" + x).digest() for x in some[i : i + 16])).digest() for i in (0, 16)]
+        level = [root16(some[:16]), root16(some[16:])]
+        self.assertEqual(root16(some), sha256(b"\x01" + b"".join(level)).digest())
         self.assertFalse(verify16(level[0], 0, 2, ((level[1],),), root16(some)))
 
     def test_index_outside(self) -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from tests.consensus.network import FakeChain
-from tests.consensus.payments import FEE, SCRIPT, SIGNATURE, VALUE, genesis_outpoint, spend
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.consensus.network import FakeChain
+from tests.consensus.payments import FEE, SCRIPT, SIGNATURE, VALUE, genesis_outpoint, spend
 from timecoin.ledger import errors
 from timecoin.ledger.params import Parameters
 from timecoin.mempool.admission import Prepared, prepare

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from tests.consensus.payments import VALUE, genesis_outpoint, spend
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.consensus.payments import VALUE, genesis_outpoint, spend
 from timecoin.mempool import orphans
 from timecoin.mempool.orphans import Orphans
 from timecoin.primitives.transaction import Transaction

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from tests.consensus.payments import VALUE, genesis_coin, genesis_outpoint, spend
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.consensus.payments import VALUE, genesis_coin, genesis_outpoint, spend
 from timecoin.mempool.entry import Entry, all_ancestors, ancestors, descendants
 from timecoin.mempool.errors import PoolFull
 from timecoin.mempool.pool import Pool
@@ -68,7 +68,8 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual(self.pool.rivals(one), (two,))
 
     def test_victims_by_rate_latest_first(self) -> None:
-        entries = [self.put(spend([genesis_outpoint(n)]), fee=fee) for n, fee in enumerate((300, 100, 100, 200))]
+        fees = (300, 100, 100, 200)
+        entries = [self.put(spend([genesis_outpoint(n)]), fee=fee) for n, fee in enumerate(fees)]
         self.pool.max_bytes = self.pool.bytes
         newcomer = entry(spend([genesis_outpoint(9)]), 250)
         self.assertEqual(self.pool.victims(newcomer, ()), [entries[2]])

@@ -55,6 +55,8 @@ class Admitting(Settling):
         except TxInvalid as error:
             self._look_for_breach(tx.txid, error)
             self.counter.tallies.unkeep(tx.txid)
+            if tx.txid in self.voter.unlocked:
+                self.restore_locks(tx)
             raise
 
     def _look_for_breach(self, txid: Hash, error: TxInvalid) -> None:
@@ -85,12 +87,15 @@ class Admitting(Settling):
         entry = self._admit(prepared, first_seen, local=local, forced=True)
         entry.openings = openings
 
-    def restore_locks(self, tx: Transaction, now: int) -> None:
-        """Take the locks of a journaled vote back whose transaction ``prepare`` or ``restore_body`` refuses."""
+    def restore_locks(self, tx: Transaction) -> None:
+        """Take the locks of a journaled vote back whose transaction ``prepare`` or ``restore_body`` refuses.
+
+        Until the inputs of each of my journaled votes are known, no vote is given (see ``Voter.unlocked``).
+        """
         was_unlocked = bool(self.voter.unlocked)
         self.voter.restore_locks(tx.txid, tx.outpoints())
         if was_unlocked and not self.voter.unlocked:
-            self.retry_all(now)
+            self.retry_all(0)
 
     def _admit(self, prepared: Prepared, now: int, *, local: bool, forced: bool) -> Entry:
         txid = prepared.tx.txid

@@ -1,4 +1,4 @@
-"""The epoch before the open one: its late bundles prove things, and count for nothing else (protocol.md 3, R12)."""
+"""The epoch before the open one: its late bundles prove things and count nowhere (protocol.md 3, R12)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from timecoin.primitives.hashes import Hash
 
 
 class ClosedEpoch:
-    """What was said in an epoch whose closing block was applied here, live, about what is not in its blocks."""
+    """What was said in an epoch that was closed here, live, about what is not in its blocks."""
 
     def __init__(
         self, epoch: int, counter: Counter, archived: RecentSet, chain: ChainView, pool: Pool
     ) -> None:
-        """Take over the ``counter`` and the ``archived`` txids of ``epoch``; the chain stands at its closing block."""
+        """Take over ``counter`` and ``archived`` txids of ``epoch``; the chain is at its closing block."""
         self.epoch = epoch
         self.counter = counter
         self._archived = archived

@@ -60,8 +60,9 @@ class Finality(Admitting):
     def receive(self, bundle: Bundle, now: int) -> bool:
         """Count a bundle whose signature was verified; True when it is new: journal it and pass it on.
 
-        Bundles of other epochs and sets count nowhere; those of the next epoch are kept for its opening, those
-        of the last one are looked at for what they prove.  A known bundle is counted again, which changes nothing unless something of it had been forgotten.
+        Bundles of other epochs and sets count nowhere; those of the next epoch are kept for its opening, those of
+        the last one are looked at for what they prove.  A known bundle is counted again, which changes nothing
+        unless something of it had been forgotten.
         """
         if bundle.chain_id != self.chain_id:
             return False
@@ -221,8 +222,7 @@ class Finality(Admitting):
 
     def _retry_after_block(self, freed: dict[Hash, Entry]) -> Iterator[None]:
         candidates = {entry.txid: entry for entry in self.voter.take_waiting()} | freed
-        known = [entry for entry in candidates.values() if entry.txid in self.pool]
-        yield from self.voter.passing(sorted(known, key=lambda entry: entry.order))
+        yield from self.voter.passing([entry for entry in candidates.values() if entry.txid in self.pool])
 
     # The border
 

@@ -171,10 +171,10 @@ class Voter:
             plain.append(entry)
 
     def take_waiting(self) -> list[Entry]:
-        """Take those that a block may have made votable, in the order of admission."""
+        """Take those that a block may have made votable; none of them is another's ancestor."""
         entries = [entry for txid in self.waiting if (entry := self._pool.get(txid)) is not None]
         self.waiting.clear()
-        return sorted(entries, key=lambda entry: entry.order)
+        return entries
 
     # The queue
 

@@ -6,8 +6,8 @@ from timecoin.ledger.coins import Coin
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import OutPoint, Transaction
 
-OVERHEAD_BYTES = 2_000
-"""What an entry takes in memory besides three times its serialisation, roughly measured."""
+OVERHEAD_BYTES = 2_500
+"""What an entry with its tally takes in memory besides three times its serialisation, as measured."""
 
 
 class Entry:
