@@ -62,11 +62,10 @@ class Liar:
             self.lie()
 
     def second(self, round_: int, block: bytes) -> None:
-        """
-        Give everybody what they want, each at another time and some of them not: quorums that only few see.
-        """
+        """Give them what they want, some not and each at another time: quorums that only few see."""
         members = self.network.members
-        votes = (make_prevote(members, self.me, round_, block), make_precommit(members, self.me, round_, block))
+        place = (members, self.me, round_, block)
+        votes = (make_prevote(*place), make_precommit(*place))
         for target in self.network.nodes:
             for vote in votes:
                 if self.rng.random() < 0.6:
@@ -124,9 +123,7 @@ class Liar:
 
 
 def live(seed: int, powers: Sequence[int], liars: Sequence[int], cls: type[Height] = Height) -> Network:
-    """
-    One life; fails on a contradiction or a fork (as the network does), or when it does not decide in time.
-    """
+    """One life; fails on a contradiction or a fork (as the network does), or without a decision in time."""
     rng = Random(seed)
     calm = rng.choice((0, 5_000, 15_000, 60_000))
     slowest = rng.choice((100, 1_500, 6_000))

@@ -45,8 +45,7 @@ SYNC_MS = 1_000
 
 
 class Node:
-    """
-    A machine with its journal. ``crash_at``: dies when it is about to carry out its effect of that number.
+    """A machine with its journal. ``crash_at``: dies when it is about to carry out its effect of that number.
     """
 
     def __init__(self, network: Network, me: int, cls: type[Height]) -> None:

@@ -55,8 +55,7 @@ def split_votes_are_settled_in_the_next_round(cls: type[Height]) -> None:
 
 
 def halt_of_soundness(cls: type[Height]) -> None:
-    """
-    c acked t, the proposer left it out, a locked, b missed a prevote, z is gone: only a POL can bring c
+    """c acked t, the proposer left it out, a locked, b missed a prevote, z is gone: only a POL can bring c
     along.
     """
 
@@ -76,8 +75,7 @@ def halt_of_soundness(cls: type[Height]) -> None:
 
 
 def lonely_lock_wins_in_the_end(cls: type[Height]) -> None:
-    """
-    0 locks alone in round 0, 3 refuses all that is fresh: no other block can get a quorum, so 0 must bring
+    """0 locks alone in round 0, 3 refuses all that is fresh: no other block can get a quorum, so 0 must bring
     them all along.
     """
     network = Network(EVEN, lonely_lock, cls, sync=False)
@@ -90,8 +88,7 @@ def lonely_lock_wins_in_the_end(cls: type[Height]) -> None:
 
 
 def claimed_pol_cannot_fork(cls: type[Height]) -> None:
-    """
-    All but the liar's target decide in round 0; the liar proposes a rival in round 1 with a POL that never
+    """All but the liar's target decide in round 0; the liar proposes a rival in round 1 with a POL that never
     was.
     """
 

@@ -126,7 +126,8 @@ class Checks:
 class Bench:
     """One machine, signer ``me`` of a set, with everybody else played by the test.
 
-    The proposer of round r is r mod n. What the machine signs is given back to it at once, unless ``durable`` is False.
+    The proposer of round r is r mod n. What the machine signs is given back to it at once, unless ``durable``
+    is False.
     """
 
     def __init__(

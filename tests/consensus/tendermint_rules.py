@@ -605,10 +605,7 @@ def double_vote_is_reported_once_and_counts_for_both(cls: type[Height]) -> None:
 
 
 def quorum_with_a_triple_voter_is_believed(cls: type[Height]) -> None:
-    """
-    Somebody saw this quorum, so everybody must be able to see it, whatever its Byzantine member told them
-    before.
-    """
+    """Somebody saw this quorum, so everybody must be able to, whatever its liar told them before."""
     bench = Bench(cls).start()
     content = bench.block(0)
     block = content.header.hash

@@ -27,9 +27,7 @@ for _name, _scenario in SCENARIOS.items():
 
 
 class CrashTests(SynchronousTestCase):
-    """
-    A node that dies at any moment and comes back from its journal contradicts nothing, and the others go on.
-    """
+    """A node that dies at any moment and comes back from its journal contradicts nothing."""
 
     def _run_with_crash(self, victim: int, effect: int, durable: bool, away: int) -> bool:
         network = Network((1, 1, 1, 1), lonely_lock)

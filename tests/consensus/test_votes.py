@@ -28,8 +28,7 @@ U32 = st.integers(0, 2**32 - 1)
 
 class VoteTests(SynchronousTestCase):
     def test_bodies(self) -> None:
-        """
-        Protocol.md 4: chain id, epoch, set hash, signer; then height, round, hash, and for a prevote its
+        """Protocol.md 4: chain id, epoch, set hash, signer; then height, round, hash, and for a prevote its
         flags.
         """
         prefix = CHAIN_ID + pack("<I", EPOCH) + MEMBERS.set_hash + pack("<H", 2)

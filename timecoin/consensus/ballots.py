@@ -166,9 +166,7 @@ class Ballots:
         return tally.second(vote.signer) is not None
 
     def has_room(self, signer: int, round_: int, current: int) -> bool:
-        """
-        Whether a vote of ``round_`` may be kept: any of the past, and of ``ROUNDS_AHEAD`` rounds to come.
-        """
+        """Whether a vote of ``round_`` may be kept: all past rounds, and ``ROUNDS_AHEAD`` to come."""
         if round_ <= current:
             return True
         ahead = [held for held in self._ahead.get(signer, ()) if held > current]

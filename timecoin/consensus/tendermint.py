@@ -222,9 +222,7 @@ class Height:
         return self._pen.wrote(message) or self._heard.holds(message)
 
     def needs(self, head: ProposalHead | Prevote | Precommit) -> bool:
-        """
-        Whether a message not yet verified is worth verifying; a proposal is asked about by its head alone.
-        """
+        """Whether a message is worth verifying; a proposal is asked about by its head alone."""
         return self._heard.needs(head, self.round, self._needed())
 
     def proposal_of(self, block_hash: Hash) -> Proposal | None:
@@ -236,9 +234,7 @@ class Height:
         return self.ballots.prevotes(round_).votes_for(block_hash)
 
     def commit(self, round_: int, block_hash: Hash) -> Commit:
-        """
-        A commit of all precommits known by now, late ones too. Whether it is a quorum, the caller knows.
-        """
+        """All precommits known by now, late ones too, as a commit; not always a quorum."""
         votes = self.ballots.precommits(round_).votes_for(block_hash)
         return build_commit(self.height, round_, block_hash, votes)
 
@@ -386,9 +382,7 @@ class Height:
         return self._answer_fresh(proposal)
 
     def _basis(self, proposal: Proposal) -> _Basis:
-        """
-        R10; that less than a quorum was seen of a claimed POL is never a reason to refuse, only to wait.
-        """
+        """R10. A claimed POL of which less than a quorum is here is a reason to wait, never to refuse."""
         if proposal.block_hash in (self.locked_hash, self.valid_hash):
             return _Basis.DERIVED
         if proposal.head.is_fresh:
@@ -465,9 +459,7 @@ class Height:
         return carrier
 
     def _verdict(self, round_: int, block_hash: Hash) -> Validity:
-        """
-        What is known of a block: only one that is here can be valid, since I may have to propose it again.
-        """
+        """What is known of a block. Only one that is here is valid: I may have to propose it again."""
         carrier = self._carrier(round_, block_hash)
         if carrier is None:
             return Validity.WAIT

@@ -56,9 +56,7 @@ class Vote:
 
     @property
     def statement(self) -> tuple[Hash, bool]:
-        """
-        What differs between two votes of one kind by one signer in one round when they contradict each other.
-        """
+        """In what two votes of one kind, signer and round differ when they contradict each other."""
         return self.block_hash, False
 
     def body(self) -> bytes:
