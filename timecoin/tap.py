@@ -52,13 +52,12 @@ def makeService(options: Options) -> IService:
 
 
 def _build(options: Options) -> RootService:
-    # Importing the reactor installs it and wiring pulls in the whole node: neither may happen for `twistd
-    # --help`.
+    # Importing the reactor installs it, and wiring pulls in the whole node: `twistd --help` needs neither.
     from twisted.internet import reactor
 
-    from timecoin.node import wiring
+    from timecoin.node.wiring import build
 
-    root: RootService = wiring.build(options.settings, reactor)
+    root = build(options.settings, reactor)
     if options["supervised"]:
         watch = StdinWatch(cast(Any, reactor), cast(Any, reactor).stop)
         root.prepend(Step("supervision", watch))

@@ -17,14 +17,18 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 
+from timecoin.ledger.genesis import Genesis, GenesisError
 from timecoin.node.config import Config, ConfigError
-from timecoin.storage.datadir import LOCK_NAME
+from timecoin.primitives.hashes import display, sha256d
+from timecoin.storage.datadir import GENESIS_NAME, LOCK_NAME
+from timecoin.storage.files import read_optional
 
 
 def check(config: Config) -> None:
     """Raise ``ConfigError`` when a file, the data directory or a port cannot be used."""
     _check_free_directory(config)
     _check_readable(config, "node", "genesis", config.genesis_path)
+    _check_network(config)
     key_file = config.masternode.operator_key_file
     if config.masternode.enabled and key_file is not None:
         _check_readable(config, "masternode", "operator_key_file", key_file)
@@ -53,6 +57,23 @@ def _check_free_directory(config: Config) -> None:
         raise ConfigError(config.source, problem, "node", "data_dir") from None
     finally:
         os.close(descriptor)
+
+
+def _check_network(config: Config) -> None:
+    """Whether the data directory belongs to the genesis file's network; that file is not judged here."""
+    bound = read_optional(config.data_dir / GENESIS_NAME)
+    raw = config.genesis_path.read_bytes()
+    # The file is nearly always canonical, and then its hash is the network's: no need to read a long one
+    # twice.
+    if bound is None or bound.strip().decode("ascii", "replace") == display(sha256d(raw)):
+        return
+    try:
+        chain_id = Genesis.load(raw).chain_id
+    except GenesisError:
+        return
+    if bound.strip().decode("ascii", "replace") != display(chain_id):
+        problem = f"= {config.data_dir}: belongs to another network than {config.genesis_path}"
+        raise ConfigError(config.source, problem, "node", "data_dir")
 
 
 def _check_readable(config: Config, section: str, key: str, path: os.PathLike[str]) -> None:

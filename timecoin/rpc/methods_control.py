@@ -23,7 +23,7 @@ def help_text(context: Context, command: str = "") -> str:
 
 
 def stop(context: Context) -> str:
-    """Stop the node."""
+    """Stop the node in an orderly way."""
     context.node.stop()
     return "TimeCoin node stopping"
 
