@@ -60,9 +60,9 @@ class Finality(Admitting):
     def receive(self, bundle: Bundle, now: int) -> bool:
         """Count a bundle whose signature was verified; True when it is new: journal it and pass it on.
 
-        Bundles of other epochs and sets count nowhere; those of the next epoch are kept for its opening, those of
-        the last one are looked at for what they prove.  A known bundle is counted again, which changes nothing
-        unless something of it had been forgotten.
+        Bundles of other epochs and sets count nowhere; those of the next epoch are kept for its opening,
+        those of the last one are looked at for what they prove.  A known bundle is counted again, which
+        changes nothing unless something of it had been forgotten.
         """
         if bundle.chain_id != self.chain_id:
             return False
