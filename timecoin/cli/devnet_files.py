@@ -26,6 +26,7 @@ from timecoin.storage.datadir import LOCK_NAME
 FIRST_PORT, LAST_PORT = 25_000, 32_000
 FUND_AMOUNT = 100 * COIN
 HOST = "127.0.0.1"
+_START_SECONDS = 5
 _NETWORK = "devnet"
 _MARK = "devnet.json"
 
@@ -134,14 +135,17 @@ def open_devnet(directory: Path) -> DevnetFiles | None:
 def make_devnet(
     directory: Path, count: int, epoch_seconds: int, base_port: int | None, funds: int
 ) -> DevnetFiles:
-    """Make a devnet of ``count`` bronze masternodes whose genesis time is now. Raises DevnetError,
-    GenesisError."""
+    """Make a devnet of ``count`` bronze masternodes. Raises DevnetError, GenesisError.
+
+    Its genesis time lies ahead, so that epoch 1 lasts until all nodes run: a node that is first seen later has
+    to stay silent for an epoch (protocol.md 4, *Journal*).
+    """
     first = _free_ports(2 * count) if base_port is None else base_port
     ports = [(first + 2 * n, first + 2 * n + 1) for n in range(count)]
     seats = [Seat(Tier.BRONZE, ServiceAddress.parse(f"{HOST}:{p2p}")) for p2p, _ in ports]
     made = make_network(
         _NETWORK,
-        int(time.time()),
+        int(time.time()) + _START_SECONDS + count,
         seats,
         Parameters.for_epoch_seconds(epoch_seconds, snapshot_epochs=4),
         fund_count=funds,
