@@ -17,7 +17,7 @@ from timecoin.p2p import messages as wire
 from timecoin.primitives.hashes import ZERO
 from timecoin.primitives.signing import get_backend
 from timecoin.primitives.transaction import OutPoint, Transaction
-from timecoin.storage.log import SegmentLog
+from timecoin.storage.segment import Segment
 
 BACKEND = get_backend()
 
@@ -62,12 +62,12 @@ class Testimony:
                 self.take(Prevote.decode(raw))
 
     def read_journal(self, data_dir: Path, chain_id: bytes) -> int:
-        """All that the journal of a stopped node holds; how many records that is."""
-        log = SegmentLog.open(data_dir / "journal", "journal", chain_id)
-        try:
-            records = [record for _, record in log.entries()]
-        finally:
-            log.close()
+        """All that the journal of a stopped node holds, of this epoch and the one before; how many records."""
+        records: list[bytes] = []
+        for path in sorted((data_dir / "journal").glob("*.fs")):
+            segment = Segment(path, "journal", chain_id)
+            records += [record for _, record in segment.records()]
+            segment.close()
         for record in records:
             self._record(*decode_record(record))
         return len(records)
