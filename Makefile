@@ -15,6 +15,15 @@ $(VENV)/.ready: setup.py
 test: venv lint
 	$(BIN)/trial tests
 
+# A network of four masternodes on this machine, and a payment; Ctrl-C stops it, the next run goes on with it.
+run: venv
+	$(BIN)/timecoin devnet --dir devnet --epoch-seconds 30 --payment
+
+bench: venv
+	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 20 --seconds 60
+	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 1000 --seconds 60
+	$(BIN)/python -m benchmarks.pipeline
+
 lint: venv
 	$(BIN)/ruff check timecoin tests benchmarks twisted setup.py
 	$(BIN)/lint-imports

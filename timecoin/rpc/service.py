@@ -19,7 +19,7 @@ from timecoin.rpc.methods import all_methods
 from timecoin.rpc.server import Limits, RpcFactory
 from timecoin.rpc.table import Context
 
-_FAREWELL = 0.5
+_FAREWELL, _LOOK = 0.5, 0.02
 
 
 class RpcService(Service):
@@ -71,7 +71,9 @@ class RpcService(Service):
         self.ports = []
         for channel in list(self.factory.channels):
             channel.transport.loseConnection()
-        if self.factory.channels:
-            await deferLater(self._reactor, _FAREWELL)
+        waited = 0.0
+        while self.factory.channels and waited < _FAREWELL:
+            await deferLater(self._reactor, _LOOK)
+            waited += _LOOK
         for channel in list(self.factory.channels):
             channel.transport.abortConnection()
