@@ -137,7 +137,7 @@ def make_devnet(
 ) -> DevnetFiles:
     """Make a devnet of ``count`` bronze masternodes. Raises DevnetError, GenesisError.
 
-    Its genesis time lies ahead, so that epoch 1 lasts until all nodes run: a node that is first seen later has
+    """Make a devnet of bronze masternodes whose genesis time is now. Raises DevnetError, GenesisError."""
     to stay silent for an epoch (protocol.md 4, *Journal*).
     """
     first = _free_ports(2 * count) if base_port is None else base_port
