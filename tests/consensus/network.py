@@ -9,8 +9,10 @@ from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.events import Event
 from timecoin.consensus.finality import Finality
 from timecoin.ledger.coins import Coin
+from timecoin.ledger.errors import TxInvalid
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.powerset import Member, PowerSet
+from timecoin.mempool.errors import NotAdmitted
 from timecoin.primitives.transaction import Transaction, make_outpoint
 
 CHAIN_ID = b"\x11" * 32
@@ -146,8 +148,10 @@ class Node:
         """Lose everything but chain and journal."""
         self.finality = self._fresh()
         for tx in self.bodies.values():
-            if self.chain.archived(tx.txid) is None:
+            try:
                 self.finality.restore_body(self.finality.prepare(tx), 0, local=False)
+            except (NotAdmitted, TxInvalid):
+                self.finality.restore_locks(tx)
         for bundle in self.journal:
             self.finality.restore_bundle(bundle, 0)
         self.finality.take_events()

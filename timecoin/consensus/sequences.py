@@ -70,7 +70,7 @@ class Sequence:
         return self._ahead.get(number)
 
     def fork(self, bundle: Bundle) -> int:
-        """Remember a bundle that ``look`` found to be a fork; return how many there are, up to one above the cap."""
+        """Remember a fork that ``look`` found; return their number, at most one above the cap."""
         if len(self._forks) < MAX_FORKS:
             self._forks.add(bundle.digest[:_MARK])
             return len(self._forks)
