@@ -137,8 +137,8 @@ def make_devnet(
 ) -> DevnetFiles:
     """Make a devnet of ``count`` bronze masternodes. Raises DevnetError, GenesisError.
 
-    """Make a devnet of bronze masternodes whose genesis time is now. Raises DevnetError, GenesisError."""
-    to stay silent for an epoch (protocol.md 4, *Journal*).
+    Its genesis time lies ahead, so that epoch 1 lasts until all nodes run: a node that is first seen later
+    has to stay silent for an epoch (protocol.md 4, *Journal*).
     """
     first = _free_ports(2 * count) if base_port is None else base_port
     ports = [(first + 2 * n, first + 2 * n + 1) for n in range(count)]
