@@ -82,6 +82,9 @@ class DevnetRun:
 
     def _stop(self) -> Deferred[None]:
         self._stopping = True
+        # A second Ctrl-C would ask a reactor that is stopping to stop.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         self._display.line("stopping all nodes")
         return self._supervisor.stop().addBoth(self._ended)
 
