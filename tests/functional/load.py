@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
 
 from tests.functional.support import Devnet, Node, together, until
 from timecoin.cli.payment import OwnedCoin, make_payment
@@ -101,11 +102,12 @@ class Load:
         self._nodes = tuple(net.nodes if nodes is None else nodes)
         self._pause = 1 / rate
         self._random = random.Random(seed)
-        self._running = False
+        self._running = self._abandoned = False
         self._done: Deferred[None] | None = None
 
-    def start(self) -> None:
-        """Begin to send."""
+    def start(self, case: TestCase) -> None:
+        """Begin to send; ends with the test at the latest."""
+        case.addCleanup(self._abandon)
         self._running = True
         self._done = Deferred.fromCoroutine(self._run())
 
@@ -115,6 +117,10 @@ class Load:
         if self._done is not None:
             await self._done
             self._done = None
+
+    async def _abandon(self) -> None:
+        self._abandoned = True
+        await self.stop()
 
     async def _run(self) -> None:
         works: list[Deferred[None]] = []
@@ -126,6 +132,8 @@ class Load:
 
     async def _send(self, tx: Transaction) -> None:
         for node in self._random.sample(self._nodes, len(self._nodes)) * 20:
+            if self._abandoned:
+                return
             if not node.runs:
                 continue
             try:

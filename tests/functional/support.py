@@ -95,11 +95,13 @@ class Node:
             self.child.kill_all()
 
     async def stop(self, seconds: float = 10.0) -> int:
-        """SIGTERM; its exit status, which must come within ``seconds``."""
+        """SIGTERM; its exit status, which must come within ``seconds`` and be a clean one."""
         assert self.child is not None
         self.child.signal(signal.SIGTERM)
         status = await self.child.ended(seconds)
         self._client.close()
+        # twistd ends by the signal that stopped it, after everything has been stopped.
+        assert status in (0, -signal.SIGTERM), f"{self.name} ended with {status}: {self.tail()}"
         return status
 
     async def call(self, method: str, *params: Any) -> Any:

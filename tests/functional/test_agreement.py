@@ -50,7 +50,7 @@ class AgreementTests(FunctionalCase):
         net = self.devnet(4, EPOCH)
         await net.up()
         load = Load(net, rate=20)
-        load.start()
+        load.start(self)
         first = await net.nodes[0].epoch()
 
         async def several_epochs() -> bool:

@@ -27,7 +27,7 @@ class CrashTests(FunctionalCase):
         observer.start()
         await observer.connected(4)
         load = Load(net, rate=20)
-        load.start()
+        load.start(self)
         victim = net.nodes[1]
         await self._torment(net, victim, random.Random(20))
         await load.stop()
