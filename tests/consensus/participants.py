@@ -254,9 +254,13 @@ class Node:
 
     def _written(self, tick: Tick) -> None:
         if tick.records:
-            self.disk.write(lambda: self.disk.journal.extend(tick.records))
+            self.disk.write(lambda: self._append(tick.records))
         self.writing = False
         self.feed(lambda: self.participant.persisted(tick, self.now_ms()))
+
+    def _append(self, records: Sequence[bytes]) -> None:
+        self.disk.journal.extend(records)
+        self.network.watch.journaled(records)
 
     # Effects
 

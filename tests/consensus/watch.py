@@ -8,6 +8,7 @@ from typing import Protocol
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.effects import Change, Report, SignedMessage
 from timecoin.consensus.proposal import Proposal
+from timecoin.consensus.records import RecordKind, decode_pending, decode_record
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.assembly import Assembled
 from timecoin.ledger.genesis import Genesis
@@ -42,11 +43,13 @@ class Watch:
         self.statements: dict[tuple[object, ...], bytes] = {}
         self.blocks: dict[int, bytes] = {}
         self.finals: dict[bytes, bytes] = {}
-        self.final_epoch: dict[bytes, int] = {}
+        self.told_final: set[bytes] = set()
         self.seals: dict[tuple[int, int], int] = {}
         self.acks: dict[tuple[int, int], dict[bytes, int]] = {}
         self.fresh: list[Prevote] = []
         self.proposals: dict[bytes, Proposal] = {}
+        self.accepted: set[bytes] = set()
+        self.rejected: set[bytes] = set()
         self._seen: set[bytes] = set()
 
     # Messages
@@ -94,7 +97,13 @@ class Watch:
         if acks and signer in self.seals and max(acks.values()) > self.seals[signer]:
             raise Broken(f"{signer} acked after its seal")
 
-    # Blocks
+    # Disks
+
+    def journaled(self, records: Iterable[bytes]) -> None:
+        """Records became durable: from here on a submitted transaction may not be lost."""
+        for record in map(decode_record, records):
+            if record.kind is RecordKind.PENDING:
+                self.accepted.add(Transaction.decode(decode_pending(record.payload).raw).txid)
 
     def stored(self, node: int, assembled: Assembled) -> None:
         """A block became durable somewhere."""
@@ -106,11 +115,13 @@ class Watch:
         """Users are told something."""
         if report.change is Change.FINAL:
             self._final(report.txid)
-        elif report.change is Change.REJECTED and report.txid in self.final_epoch:
+        elif report.change is Change.REJECTED:
+            self.rejected.add(report.txid)
+        if self.rejected & self.told_final:
             raise Broken("a final transaction was rejected")
 
     def _final(self, txid: bytes) -> None:
-        self.final_epoch.setdefault(txid, 0)
+        self.told_final.add(txid)
         for outpoint in self.transactions[txid].outpoints():
             if self.finals.setdefault(outpoint, txid) != txid:
                 raise Broken("two final transactions spend one coin")
@@ -124,6 +135,10 @@ class Watch:
             self._check_supply(node.disk)
         longest = max((node.disk for node in nodes), key=lambda disk: disk.ledger.height)
         where = {tx.txid: block for block in longest.blocks for tx in block.transactions}
+        if self.told_final - where.keys():
+            raise Broken("a final transaction is in no block, epochs later")
+        if self.accepted - where.keys() - self.rejected:
+            raise Broken("a submitted transaction was lost")
         for vote in self.fresh:
             proposal = self.proposals.get(vote.block_hash)
             if proposal is not None and proposal.closing:

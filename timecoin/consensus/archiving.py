@@ -7,23 +7,12 @@ from typing import NamedTuple
 
 from timecoin.mempool.entry import Entry
 
-_FIXED_BYTES = 351 + 9 + 4 + 4 + 32 + 9
-_COMMIT_ENTRY = 66
-_COINBASE_BYTES = 200
-_PAYOUT_BYTES = 8 + 1 + 42
-
 
 class Room(NamedTuple):
-    """How much fits into one block: ``max_block_bytes`` less what is not transactions, and ``max_block_txs`` less the coinbase."""
+    """How much fits into one block: ``max_block_bytes`` and ``max_block_txs``, neither of which counts the coinbase."""
 
     bytes: int
     transactions: int
-
-
-def room(max_block_bytes: int, max_block_txs: int, members: int) -> Room:
-    """The room for transactions beside header, a commit of all ``members``, coinbase with as many payouts."""
-    overhead = _FIXED_BYTES + members * (_COMMIT_ENTRY + _PAYOUT_BYTES) + _COINBASE_BYTES
-    return Room(max_block_bytes - overhead, max_block_txs - 1)
 
 
 def fill(certified: Iterable[Entry], owed: Collection[bytes], space: Room) -> tuple[list[Entry], bool]:

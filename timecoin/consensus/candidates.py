@@ -24,7 +24,7 @@ class Candidate:
 
     ``missing`` maps the wtxids still to be fetched to their txids; ``foreign`` holds bodies that came for this block alone
     (another witness than mine, or a transaction that my pool refuses); ``uncertified`` the txids for which I have neither a
-    certificate nor acks of more than a third; ``proposer`` is the signer index of whoever surely has the bodies.
+    certificate nor acks of more than a third; ``holds_acked`` that nothing I acked is left out; ``proposer`` is the signer index of whoever surely has the bodies.
     """
 
     __slots__ = (
@@ -32,6 +32,7 @@ class Candidate:
         "by_wtxid",
         "content",
         "foreign",
+        "holds_acked",
         "known",
         "missing",
         "proposer",
@@ -49,12 +50,16 @@ class Candidate:
         self.by_wtxid: dict[bytes, bytes] = {wtxid: txid for txid, wtxid in content.txs}
         self.missing = dict(self.by_wtxid)
         self.uncertified: set[bytes] = {txid for txid, _ in content.txs}
+        self.holds_acked = False
         self.assembled: Assembled | None = None
         self.reason = ""
 
-    def gather(self, find: Callable[[bytes, bytes], BlockTx | None]) -> None:
-        """Look for the missing bodies with ``find(txid, wtxid)``."""
-        for wtxid, txid in tuple(self.missing.items()):
+    def gather(
+        self, find: Callable[[bytes, bytes], BlockTx | None], wtxids: Iterable[bytes] | None = None
+    ) -> None:
+        """Look for the missing bodies, or for some of them, with ``find(txid, wtxid)``."""
+        for wtxid in tuple(self.missing) if wtxids is None else wtxids:
+            txid = self.missing[wtxid]
             found = find(txid, wtxid)
             if found is not None:
                 self.known[txid] = found

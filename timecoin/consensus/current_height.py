@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from timecoin.consensus import archiving, schedule, steps
 from timecoin.consensus import effects as fx
@@ -21,6 +22,8 @@ from timecoin.ledger.rotation import proposer
 from timecoin.mempool.entry import Entry
 from timecoin.primitives.block import Commit
 from timecoin.primitives.transaction import Transaction
+
+_NO_BODIES: Mapping[bytes, Transaction] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class CurrentHeight:
         self._wanted: _Wanted | None = None
         self._awaited: tuple[bytes, Commit] | None = None
         self._heard: list[steps.Message] = []
+        self._mine: set[tuple[type[steps.Message], bytes]] = set()
         self.last_commit = last_commit
         self.decided: tuple[Assembled, Commit] | None = None
         self.broken: tuple[bytes, ...] | None = None
@@ -72,14 +76,17 @@ class CurrentHeight:
         """The height."""
         return self.machine.height
 
-    def restore(self, messages: Iterable[steps.Message]) -> None:
-        """Before anything else: what my journal holds of this height."""
+    def restore(self, messages: Iterable[steps.Message], bodies: Mapping[bytes, Transaction]) -> None:
+        """Before anything else: what my journal holds of this height, and its transactions by wtxid."""
         messages = list(messages)
         self._heard.extend(messages)
+        self._mine.update(
+            (type(message), message.body()) for message in messages if message.signer == self._context.signer
+        )
         self.machine.restore(messages)
         for message in messages:
             if isinstance(message, Proposal):
-                self._consider(message)
+                self._consider(message, bodies)
 
     def permission_changed(self) -> None:
         """I may sign now, or no more: the machine begins again with the same messages, as after a restart."""
@@ -118,6 +125,7 @@ class CurrentHeight:
     def receive(self, message: Proposal | Prevote | Precommit) -> bool:
         """A verified or own durable message of this height; True when it was new."""
         now = self._context.now
+        self._watch_own(message)
         if isinstance(message, Proposal):
             fresh = self.machine.proposal(message, now)
             if fresh:
@@ -133,9 +141,17 @@ class CurrentHeight:
         self.pump()
         return fresh
 
+    def _watch_own(self, message: steps.Message) -> None:
+        # The machine sees this too, but only once it may sign: what I may have forgotten shows itself before that.
+        if message.signer == self._context.signer and (type(message), message.body()) not in self._mine:
+            self.unjournaled = True
+
     def pol(self, round_: int, block_hash: bytes, prevotes: Iterable[Prevote]) -> None:
         """Verified prevotes that are said to be the POL of an earlier round."""
         prevotes = tuple(prevotes)
+        for prevote in prevotes:
+            if prevote.height == self.number:
+                self._watch_own(prevote)
         if self.machine.pol(round_, block_hash, prevotes, self._context.now):
             self._heard.extend(prevotes)
         self.pump()
@@ -147,20 +163,22 @@ class CurrentHeight:
 
     # Bodies and judgement
 
-    def _consider(self, proposal: Proposal) -> None:
+    def _consider(self, proposal: Proposal, bodies: Mapping[bytes, Transaction] = _NO_BODIES) -> None:
         if proposal.block_hash in self._candidates:
             return
         candidate = Candidate(proposal.content, proposal.signer)
         self._candidates[proposal.block_hash] = candidate
         candidate.gather(self._find)
+        for wtxid in tuple(candidate.missing):
+            if wtxid in bodies:
+                candidate.take_body(bodies[wtxid])
         candidate.count_certificates(self._context.finality.is_backed)
-        self._fetch(candidate)
+        self._fetch(candidate, candidate.proposer)
         self._judge_when_complete(candidate)
 
-    def _fetch(self, candidate: Candidate) -> None:
+    def _fetch(self, candidate: Candidate, signer: int | None) -> None:
         if candidate.missing:
-            wanted = fx.WantTransactions(tuple(candidate.missing), True, candidate.proposer)
-            self._context.emit(wanted)
+            self._context.emit(fx.WantTransactions(tuple(candidate.missing), True, signer))
 
     def _find(self, txid: bytes, wtxid: bytes) -> BlockTx | None:
         entry = self._context.finality.pool.get(txid)
@@ -172,14 +190,14 @@ class CurrentHeight:
 
     def body_admitted(self, tx: Transaction) -> None:
         """A transaction entered the pool, verified."""
-        for candidate in self._candidates.values():
+        for candidate in tuple(self._candidates.values()):
             if tx.wtxid in candidate.missing:
-                candidate.gather(self._find)
+                candidate.gather(self._find, (tx.wtxid,))
                 self._judge_when_complete(candidate)
 
     def body_fetched(self, tx: Transaction) -> None:
         """A body that a proposal waits for and the pool does not take; it is verified with the block."""
-        for candidate in self._candidates.values():
+        for candidate in tuple(self._candidates.values()):
             if candidate.take_body(tx):
                 self._judge_when_complete(candidate)
 
@@ -223,9 +241,9 @@ class CurrentHeight:
         self.enter_if_due()
         self.pump()
 
-    def certificates_changed(self, txids: Iterable[bytes] | None = None) -> None:
-        """Transactions were certified, or (None) acks may have come to more than a third."""
-        for candidate in self._candidates.values():
+    def certificates_changed(self, txids: Iterable[bytes]) -> None:
+        """Transactions were certified, or acked by more than a third."""
+        for candidate in tuple(self._candidates.values()):
             if candidate.uncertified and candidate.count_certificates(
                 self._context.finality.is_backed, txids
             ):
@@ -233,17 +251,19 @@ class CurrentHeight:
         self.pump()
 
     def tick(self) -> None:
-        """Time went by: certificates are counted anew, bodies asked for again, an owed value is built."""
+        """Time went by: a height may be due, a value owed, a slot no longer early."""
         self.enter_if_due()
-        self.certificates_changed()
-        for candidate in self._candidates.values():
-            self._fetch(candidate)
-        for want in self.machine.wants():
-            self._carry_out(want)
         self.build_if_due()
         if self.machine.started:
             self.machine.poke(self._context.now)
             self.pump()
+
+    def ask_again(self) -> None:
+        """What was asked for did not come: ask whoever is there, for the proposer may be gone or a liar."""
+        for candidate in self._candidates.values():
+            self._fetch(candidate, None)
+        for want in self.machine.wants():
+            self._carry_out(want)
 
     # LocalChecks
 
@@ -268,8 +288,13 @@ class CurrentHeight:
         return Freshness.WAIT if candidate.uncertified else Freshness.ACCEPT
 
     def _show_missing_acked(self, proposal: Proposal) -> bool:
+        candidate = self._candidates[proposal.block_hash]
+        if candidate.holds_acked:
+            return False
         contained = {txid for txid, _ in proposal.txs}
         missing = tuple(txid for txid in self._context.finality.acked_unarchived() if txid not in contained)
+        # I am sealed: what I acked can only become less.
+        candidate.holds_acked = not missing
         if missing:
             self._context.emit(fx.ShowTransactions(missing, proposal.signer))
         return bool(missing)
@@ -293,6 +318,8 @@ class CurrentHeight:
         elif isinstance(effect, steps.Decided):
             self._awaited = (effect.block_hash, effect.commit)
             self._decide_when_judged()
+        elif isinstance(effect, steps.EnteredRound):
+            self._forget_old()
         elif isinstance(effect, steps.WantProposal):
             context.emit(fx.WantProposal(self.number, effect.block_hash))
         elif isinstance(effect, steps.WantPol):
@@ -305,11 +332,26 @@ class CurrentHeight:
             proofs = tuple(commit.encode() for commit in effect.commits)
             self.broken = proofs
 
+    def _forget_old(self) -> None:
+        """Blocks that the machine forgot are not judged, built on or repeated any more: they are large."""
+        kept = {proposal.block_hash for proposal in self.machine.proposals.carried()}
+        self._heard = [
+            message
+            for message in self._heard
+            if not isinstance(message, Proposal) or message.block_hash in kept
+        ]
+        if self._awaited is not None:
+            kept.add(self._awaited[0])
+        self._candidates = {key: value for key, value in self._candidates.items() if key in kept}
+
     def _sign(self, draft: steps.Message) -> None:
         context = self._context
         if not context.may_sign or context.identity is None:
             return
         message = draft.signed(context.identity.sign(draft.digest))
+        self._mine.add((type(message), message.body()))
+        # Whatever becomes of the permission to sign before it is durable: it is never drafted a second time.
+        self._heard.append(message)
         if isinstance(message, Proposal):
             context.outbox.message(RecordKind.PROPOSAL, message)
         elif isinstance(message, Prevote):
@@ -362,9 +404,7 @@ class CurrentHeight:
 
     def _build(self, wanted: _Wanted) -> None:
         context, ledger = self._context, self._context.ledger
-        space = archiving.room(
-            context.params.max_block_bytes, context.params.max_block_txs, len(context.members.members)
-        )
+        space = archiving.Room(context.params.max_block_bytes, context.params.max_block_txs)
         owed = context.finality.owed()
         chosen, complete = archiving.fill(context.finality.certified(), owed, space)
         closing = context.finality.sealed and complete

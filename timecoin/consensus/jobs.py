@@ -38,7 +38,6 @@ class CoinLookup(Protocol):
         ...
 
 
-
 class ForgedBlock(BlockInvalid):
     """A transaction of the block carries a signature that does not verify, or one that breaks a rule."""
 
@@ -146,9 +145,9 @@ class JudgeDecided:
     def run(self, backend: SignatureBackend) -> Assembled:
         """The block as everybody applies it; raises ``BlockInvalid`` or ``BadCommit``."""
         header, state = self.block.header, self.state
-        if self.commit.block_hash != header.hash or self.commit.height != state.height + 1:
-            raise ForgedBlock("the commit is for another block")
-        check_commit(header.chain_id, state.epoch, state.current, self.commit, backend)
         with closing(self.lookup):
+            if self.commit.block_hash != header.hash or self.commit.height != state.height + 1:
+                raise ForgedBlock("the commit is for another block")
+            check_commit(header.chain_id, state.epoch, state.current, self.commit, backend)
             txs = _checked(self.params, state, self.block.transactions[1:], self.lookup, backend)
         return verify_block(self.params, state, self.block, txs, backend)

@@ -22,7 +22,8 @@ class Tick:
 class Outbox:
     """Collects records, messages and reports in the order in which they were caused.
 
-    Bodies are written once each: :meth:`body` remembers the txids of unarchived transactions whose bodies are durable.
+    Bodies are written once for each witness: :meth:`body` remembers the wtxids of unarchived transactions whose bodies are
+    durable.
     """
 
     def __init__(self) -> None:
@@ -39,14 +40,14 @@ class Outbox:
         self._records.append(Record(kind, payload).encode())
 
     def body(self, tx: Transaction) -> None:
-        """Write a transaction unless it is in this journal already."""
-        if tx.txid not in self._bodies:
-            self._bodies.add(tx.txid)
+        """Write a transaction unless it is in this journal already, with this witness."""
+        if tx.wtxid not in self._bodies:
+            self._bodies.add(tx.wtxid)
             self.record(RecordKind.BODY, tx.raw)
 
     def has_body(self, tx: Transaction) -> None:
         """The journal was found to hold this transaction."""
-        self._bodies.add(tx.txid)
+        self._bodies.add(tx.wtxid)
 
     def message(self, kind: RecordKind, message: SignedMessage) -> None:
         """Write my own signed message, and send it once it is durable."""
@@ -59,9 +60,9 @@ class Outbox:
             self.record(RecordKind.FINAL, encode_final(report.txid, report.milliseconds))
         self._reports.append(report)
 
-    def forget(self, txids: Iterable[bytes]) -> None:
+    def forget(self, wtxids: Iterable[bytes]) -> None:
         """These transactions are archived: nobody asks for their journaled bodies again."""
-        self._bodies.difference_update(txids)
+        self._bodies.difference_update(wtxids)
 
     def rotate(self) -> None:
         """A new journal segment begins: it holds no bodies."""

@@ -26,7 +26,10 @@ from timecoin.consensus.jobs import JudgeDecided
 from timecoin.consensus.outbox import Tick
 from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.records import PendingTransaction, Record, RecordKind
+from timecoin.consensus.restoration import Restoration
 from timecoin.consensus.restoring import Restored
+from timecoin.consensus.settling import REJECTED_EXPIRED
+from timecoin.consensus.tally import signers_of
 from timecoin.consensus.tendermint import Height
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.assembly import Assembled
@@ -34,6 +37,7 @@ from timecoin.ledger.params import Parameters
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.state import LedgerState
 from timecoin.mempool.admission import Prepared
+from timecoin.mempool.entry import Entry, all_ancestors
 from timecoin.primitives.block import Block, Commit
 from timecoin.primitives.transaction import Transaction
 
@@ -67,6 +71,8 @@ class Participant:
         self._adopting: JudgeDecided | None = None
         self._pending: dict[bytes, PendingTransaction] = {}
         self._final_ms: dict[bytes, int] = {}
+        self._next_asking = 0
+        self._askings = 0
 
     # What others look at
 
@@ -150,18 +156,19 @@ class Participant:
 
     def restore(self, restored: Restored) -> None:
         """Before :meth:`start`: what the journal holds of the open epoch and height."""
-        finality, now = self.finality, restored.started
+        context, finality, now = self._context, self.finality, restored.started
+        context.now = now
         self._pending.update(restored.pending)
-        self._final_ms.update(restored.finals)
-        for body in restored.bodies(finality):
-            seen = body.pending.submitted_ms if body.pending else now
-            openings = body.pending.openings if body.pending else 0
-            finality.restore_body(body.prepared, seen, local=body.pending is not None, openings=openings)
-            self._context.outbox.has_body(body.prepared.tx)
+        self._final_ms.update(
+            (txid, ms) for txid, ms in restored.finals.items() if not finality.is_archived(txid)
+        )
+        for tx in restored.bodies.values():
+            context.outbox.has_body(tx)
+        Restoration(finality, context, self._pending).bring_back(restored.transactions(), now)
         for bundle in restored.bundles(self.ledger.epoch, self.members.set_hash):
             finality.restore_bundle(bundle, now)
-            self._context.emit(fx.Announce(bundle))
-        self._current.restore(restored.messages(self._current.number))
+            context.emit(fx.Announce(bundle))
+        self._current.restore(restored.messages(self._current.number), restored.bodies)
         self._take_events()
 
     def start(self, now: int) -> None:
@@ -177,7 +184,21 @@ class Participant:
         self._settle_permit()
         self._seal_if_due()
         self._current.tick()
+        if now >= self._next_asking:
+            self._next_asking = now + self.params.sync_interval
+            self._ask_again()
         self._after()
+
+    def _ask_again(self) -> None:
+        """What was asked for may have been lost, or its source be gone: whoever named a body in turn, every sync interval."""
+        self._askings += 1
+        wanted: dict[int, list[bytes]] = {}
+        for tally in self.finality.counter.tallies.bodies_wanted():
+            signers = tuple(signers_of(tally.votes | tally.acks))
+            wanted.setdefault(signers[self._askings % len(signers)], []).append(tally.txid)
+        for signer, txids in sorted(wanted.items()):
+            self._context.emit(fx.WantTransactions(tuple(txids), False, signer))
+        self._current.ask_again()
 
     def wake(self, token: object, now: int) -> None:
         """A time asked for with ``WakeAt`` has come."""
@@ -245,8 +266,9 @@ class Participant:
         """A prepared transaction whose signatures were found good; raises as ``Finality.admit``."""
         context, tx = self._context, prepared.tx
         context.now = now
+        local = local or tx.txid in self._pending
         self.finality.admit(prepared, now, local=local)
-        if local:
+        if local and tx.txid not in self._pending:
             self._keep_pending(tx)
         context.emit(fx.AnnounceTransaction(tx.txid, local))
         self._current.body_admitted(tx)
@@ -256,6 +278,10 @@ class Participant:
         pending = PendingTransaction(0, self._context.now, tx.raw)
         self._pending[tx.txid] = pending
         self._context.outbox.record(RecordKind.PENDING, pending.encode())
+
+    def pending(self) -> Iterable[bytes]:
+        """Txids of what was submitted here and is not settled yet."""
+        return self._pending.keys()
 
     def keep_orphan(self, tx: Transaction, missing: tuple[bytes, ...], source: bytes) -> None:
         """Keep a transaction until one of its unknown parents turns up; ``source`` bounds how many."""
@@ -286,7 +312,7 @@ class Participant:
         elif message.height == self._current.number:
             if self._current.receive(message):
                 self._context.emit(fx.Announce(message))
-        elif isinstance(message, Precommit) and self._previous is not None:
+        elif isinstance(message, Precommit):
             self._late_precommit(message)
         self._after()
 
@@ -305,7 +331,8 @@ class Participant:
 
     def _late_precommit(self, precommit: Precommit) -> None:
         previous = self._previous
-        assert previous is not None
+        if previous is None or precommit.height != previous.height:
+            return
         if previous.precommit(precommit, self._context.now) and previous.decision is not None:
             self._current.last_commit = merge_commits(
                 self._current.last_commit, previous.commit(*previous.decision)
@@ -339,10 +366,7 @@ class Participant:
         identity, signer = context.identity, context.signer
         assert identity is not None and signer is not None
         while (draft := self.finality.draft()) is not None:
-            for entry in context.entries(draft.votes):
-                context.outbox.body(entry.tx)
-            for entry in context.entries(draft.acks):
-                context.outbox.body(entry.tx)
+            self._journal_bodies(context.entries((*draft.acks, *draft.votes)))
             bundle = Bundle(
                 context.chain_id,
                 context.ledger.epoch,
@@ -355,6 +379,14 @@ class Participant:
             )
             context.outbox.message(RecordKind.BUNDLE, bundle.signed(identity.sign(bundle.digest)))
 
+    def _journal_bodies(self, entries: Iterable[Entry]) -> None:
+        # With its parents, voted for or not: a body that comes back without them would not be valid by itself.
+        outbox = self._context.outbox
+        for entry in entries:
+            for ancestor in sorted(all_ancestors(entry), key=lambda each: each.order):
+                outbox.body(ancestor.tx)
+            outbox.body(entry.tx)
+
     def persisted(self, tick: Tick, now: int) -> None:
         """The records of a tick are durable: count my messages, send them, tell the users."""
         self._context.now = now
@@ -364,6 +396,8 @@ class Participant:
                 self.finality.receive(message, now)
             elif message.height == self._current.number:
                 self._current.receive(message)
+            elif isinstance(message, Precommit):
+                self._late_precommit(message)
         self._context.effects.extend(tick.reports)
         self._after()
 
@@ -400,7 +434,8 @@ class Participant:
         while happened := self.finality.take_events():
             for event in happened:
                 self._on_event(event, backed)
-        if backed:
+        # While a block is applied the height is over, and its checks would seal the next epoch.
+        if backed and not self.busy:
             self._current.certificates_changed(backed)
 
     def _on_event(self, event: events.Event, backed: list[bytes]) -> None:
@@ -437,9 +472,6 @@ class Participant:
 
     def _announce_again(self, txids: Iterable[bytes]) -> None:
         for txid in txids:
-            pending = self._pending.get(txid)
-            if pending is not None:
-                self._pending[txid] = pending._replace(openings=pending.openings + 1)
             self._context.emit(fx.AnnounceTransaction(txid, True))
 
     def _halt(self, reason: str, proofs: tuple[bytes, ...]) -> None:
@@ -476,7 +508,7 @@ class Participant:
         assert job is not None
         if isinstance(outcome, Exception):
             self._context.emit(fx.BadBlock(job.block.header.height, str(outcome)))
-        elif self._committing is None:
+        elif self._committing is None and job.block.header.height == self._current.number:
             self._current.decided = (outcome, job.commit)
 
     def _commit_if_decided(self) -> None:
@@ -526,12 +558,14 @@ class Participant:
         self._take_events()
         txids = [tx.txid for tx in block.transactions]
         self._report_archived(block, txids)
-        context.outbox.forget(txids)
+        context.outbox.forget([tx.wtxid for tx in block.transactions])
         self._previous = self._current.machine
         self._current = CurrentHeight(context, self._best_commit(commit))
         if block.header.closing:
             self._open_epoch()
-        context.emit(fx.BlockArchived(block.header.height, block.header.hash, block.header.closing))
+        header = block.header
+        archived = fx.BlockArchived(header.height, header.hash, header.closing, len(txids) - 1, commit.round)
+        context.emit(archived)
 
     def _best_commit(self, commit: Commit) -> Commit:
         previous = self._previous
@@ -548,9 +582,22 @@ class Participant:
 
     def _open_epoch(self) -> None:
         self._context.outbox.rotate()
+        self._count_openings()
         self._context.emit(fx.RotateJournal(tuple(self._carried())))
         self._wake_at_slot()
         self._settle_permit()
+
+    def _count_openings(self) -> None:
+        """Finality counts them for what is in the pool; what is not expires here (R5)."""
+        for txid, pending in list(self._pending.items()):
+            entry = self.finality.pool.get(txid)
+            openings = pending.openings + 1 if entry is None else entry.openings
+            self._pending[txid] = pending._replace(openings=openings)
+            if openings > self.params.pending_epochs:
+                del self._pending[txid]
+                self._context.outbox.report(
+                    fx.Report(txid, fx.Change.REJECTED, reason=REJECTED_EXPIRED)
+                )
 
     def _carried(self) -> Iterable[bytes]:
         for pending in self._pending.values():

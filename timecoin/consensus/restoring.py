@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.proposal import Proposal
@@ -17,40 +17,29 @@ from timecoin.consensus.records import (
 )
 from timecoin.consensus.steps import Message
 from timecoin.consensus.votes import Precommit, Prevote
-from timecoin.ledger.errors import TxInvalid
-from timecoin.mempool.admission import Prepared
-from timecoin.mempool.errors import NotAdmitted
 from timecoin.primitives.transaction import Transaction
 
 _MAX_VOTE_BYTES = 512
 
 
-class Preparer(Protocol):
-    """Finality, as far as bodies are restored with it."""
-
-    def prepare(self, tx: Transaction) -> Prepared:
-        """Everything but the signatures."""
-        ...
-
-
 class RestoredBody(NamedTuple):
     """A journaled transaction; ``pending`` when it was submitted to this node."""
 
-    prepared: Prepared
+    tx: Transaction
     pending: PendingTransaction | None
 
 
 class Restored:
     """The records of a journal, decoded. ``started`` is the clock of this start, in milliseconds.
 
-    Raises ``DecodeError`` while it is filled when a record does not read back: the journal is then not intact.
+    ``bodies`` are all journaled transactions by wtxid; one txid may have come with several witnesses. Raises ``DecodeError`` while it is filled when a record does not read back: the journal is then not intact.
     """
 
     def __init__(self, records: Iterable[bytes], started: int) -> None:
         self.started = started
         self.pending: dict[bytes, PendingTransaction] = {}
         self.finals: dict[bytes, int] = {}
-        self._bodies: dict[bytes, Transaction] = {}
+        self.bodies: dict[bytes, Transaction] = {}
         self._bundles: list[Bundle] = []
         self._messages: list[Message] = []
         for data in records:
@@ -59,7 +48,7 @@ class Restored:
     def _take(self, kind: RecordKind, payload: bytes) -> None:
         if kind is RecordKind.BODY:
             tx = Transaction.decode(payload)
-            self._bodies[tx.txid] = tx
+            self.bodies[tx.wtxid] = tx
         elif kind is RecordKind.BUNDLE:
             self._bundles.append(Bundle.decode(payload))
         elif kind is RecordKind.PENDING:
@@ -71,14 +60,15 @@ class Restored:
         else:
             self._messages.extend(_messages(kind, payload))
 
-    def bodies(self, preparer: Preparer) -> Iterator[RestoredBody]:
-        """The bodies that are still valid, parents before children as they were journaled; archived ones are left out."""
-        for txid, tx in self._bodies.items():
-            try:
-                prepared = preparer.prepare(tx)
-            except (TxInvalid, NotAdmitted):
-                continue
-            yield RestoredBody(prepared, self.pending.get(txid))
+    def transactions(self) -> Iterator[RestoredBody]:
+        """Each transaction once, as it was first journaled; what was submitted here and never voted for comes last."""
+        by_txid: dict[bytes, Transaction] = {}
+        for tx in self.bodies.values():
+            by_txid.setdefault(tx.txid, tx)
+        for txid, pending in self.pending.items():
+            if txid not in by_txid:
+                by_txid[txid] = Transaction.decode(pending.raw)
+        return (RestoredBody(tx, self.pending.get(txid)) for txid, tx in by_txid.items())
 
     def bundles(self, epoch: int, set_hash: bytes) -> Iterator[Bundle]:
         """Own and foreign bundles of the open epoch, in the order in which they were journaled."""
@@ -90,11 +80,6 @@ class Restored:
             (type(message), message.body()): message for message in self._messages if message.height == height
         }
         return list(found.values())
-
-    def waiting(self) -> list[Transaction]:
-        """Transactions submitted here that are not among the bodies: to be offered anew after the start."""
-        left = [pending for txid, pending in self.pending.items() if txid not in self._bodies]
-        return [Transaction.decode(pending.raw) for pending in left]
 
 
 def _messages(kind: RecordKind, payload: bytes) -> list[Message]:

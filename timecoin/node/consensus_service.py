@@ -34,6 +34,7 @@ from timecoin.node.storage_service import StorageService
 from timecoin.node.verifier import Verifier
 from timecoin.p2p import messages as wire
 from timecoin.primitives.codec import DecodeError
+from timecoin.primitives.hashes import display
 from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import Transaction
 
@@ -133,13 +134,8 @@ class ConsensusService(Service):
                 self._carry_out(effect)
         self.participant.start(self.now_ms())
         self._after_input()
-        for tx in restored.waiting():
-            self._offer_restored(tx)
         self._clock.start(TICK, now=False)
         return succeed(None)
-
-    def _offer_restored(self, tx: Transaction) -> None:
-        self.offer(tx)
 
     def stopService(self) -> Deferred[None]:
         """Write what is signed already, then stop; nothing that was acknowledged is lost."""
@@ -255,6 +251,7 @@ class ConsensusService(Service):
 
     def _carry_out(self, effect: fx.Effect) -> None:
         if isinstance(effect, fx.Announce):
+            self._log_height(effect.message)
             self.gossip.announce(effect.message)
         elif isinstance(effect, fx.AnnounceTransaction):
             self.gossip.announce_transaction(effect.txid, effect.local, self.now_ms())
@@ -270,6 +267,17 @@ class ConsensusService(Service):
             self._block_archived(effect)
         else:
             self._carry_out_rare(effect)
+
+    def _log_height(self, message: fx.SignedMessage) -> None:
+        if not isinstance(message, Bundle):
+            self.log.debug(
+                "{kind} of signer {signer}: height {height} round {round} block {block}",
+                kind=type(message).__name__.lower(),
+                signer=message.signer,
+                height=message.height,
+                round=message.round,
+                block=display(message.block_hash)[:16],
+            )
 
     def _carry_out_rare(self, effect: fx.Effect) -> None:
         if isinstance(effect, fx.WantTransactions):
@@ -311,7 +319,11 @@ class ConsensusService(Service):
         self._timers.add(timer)
 
     def _run_job(self, job: fx.Job) -> None:
+        began = self._reactor.seconds()
+
         def done(outcome: Any) -> None:
+            took = round(1000 * (self._reactor.seconds() - began))
+            self.log.debug("{job} took {took} ms", job=type(job).__name__, took=took)
             result = outcome
             if isinstance(outcome, Failure):
                 outcome.trap(BlockInvalid)
@@ -351,6 +363,13 @@ class ConsensusService(Service):
 
     def _block_archived(self, effect: fx.BlockArchived) -> None:
         self._reports.block(effect, self.now_ms())
+        self.log.info(
+            "block {height} {kind}: {count} transactions, round {round}",
+            height=effect.height,
+            kind="closes the epoch" if effect.closing else "is archived",
+            count=effect.transactions,
+            round=effect.round,
+        )
         if effect.closing:
             self.gossip.epoch_opened()
             self.epoch_opened()

@@ -30,6 +30,8 @@ SEND_QUEUE_LIMIT = 4 << 20
 _BATCH_BYTES = 256 << 10
 _MAX_RELAYS = 100_000
 _REQUEST_LIFETIME_MS = 2_000
+_ASKED_AT_ONCE = 3
+"""Peers of whom the same thing is asked at the same time, when nobody is known to have it."""
 
 
 class GossipPeer(Protocol):
@@ -87,6 +89,7 @@ class Gossip:
         self._relays: deque[tuple[int, bytes]] = deque()
         self._sources: dict[bytes, set[bytes]] = {}
         self._requested: dict[bytes, int] = {}
+        self._turn = 0
         self._last_status = 0
         self._last_sent: wire.Status | None = None
 
@@ -98,8 +101,9 @@ class Gossip:
         return self._peers.values()
 
     def peer_connected(self, peer: GossipPeer) -> PeerView:
-        """The handshake is through."""
+        """The handshake is through: tell where we are, and what was submitted here and may have reached nobody yet."""
         view = PeerView(peer)
+        view.inventory.extend(self._participant.pending())
         self._identify(view)
         self._peers[peer.node_id] = view
         self._update_reachable()
@@ -290,8 +294,9 @@ class Gossip:
 
     def transaction_from(self, view: PeerView, txid: bytes) -> None:
         """A peer sent or announced a transaction: it has it."""
-        if len(self._sources) < _MAX_RELAYS:
-            self._sources.setdefault(txid, set()).add(view.peer.node_id)
+        while len(self._sources) >= _MAX_RELAYS:
+            del self._sources[next(iter(self._sources))]
+        self._sources.setdefault(txid, set()).add(view.peer.node_id)
 
     def flush(self) -> None:
         """Send the bodies that wait to be pushed."""
@@ -338,14 +343,22 @@ class Gossip:
         if not self._peers:
             return
         ids = self._unrequested(wanted.ids, now)
+        if not ids:
+            return
         views = [
             view
             for view in self._peers.values()
             if wanted.signer is not None and view.signer == wanted.signer
         ]
-        for view in views or list(self._peers.values())[:3]:
+        for view in views or self._next_peers():
             for start in range(0, len(ids), wire.MAX_IDS):
                 view.peer.send(wire.GetTx(tuple(ids[start : start + wire.MAX_IDS]), wanted.by_wtxid))
+
+    def _next_peers(self) -> list[PeerView]:
+        """A few peers, others each time: one that does not answer is not the only one asked."""
+        views = list(self._peers.values())
+        self._turn += _ASKED_AT_ONCE
+        return [views[(self._turn + n) % len(views)] for n in range(min(_ASKED_AT_ONCE, len(views)))]
 
     def want_parents(self, view: PeerView | None, txids: Iterable[bytes], now: int) -> None:
         """Ask whoever sent a child for its unknown parents."""
@@ -377,12 +390,17 @@ class Gossip:
             view.peer.send(wire.GetTx(tuple(unknown)))
 
     def want_proposal(self, wanted: fx.WantProposal) -> None:
-        """Ask everybody for the proposal of a round."""
-        self.broadcast(wire.GetProposal(wanted.height, block_hash=wanted.block_hash))
+        """Ask a few peers for a proposal of a block; they are large."""
+        self._ask_some(wire.GetProposal(wanted.height, block_hash=wanted.block_hash))
 
     def want_pol(self, wanted: fx.WantPol) -> None:
-        """Ask everybody for the prevotes that a proposal claims."""
-        self.broadcast(wire.GetPol(wanted.height, wanted.round, wanted.block_hash))
+        """Ask a few peers for the prevotes that a proposal claims."""
+        self._ask_some(wire.GetPol(wanted.height, wanted.round, wanted.block_hash))
+
+    def _ask_some(self, message: wire.Message) -> None:
+        if self._peers:
+            for view in self._next_peers():
+                view.peer.send(message)
 
     # Answering
 
@@ -407,6 +425,8 @@ class Gossip:
         size = 0
         for raw in bodies:
             if batch and size + len(raw) > _BATCH_BYTES:
+                if view.peer.queued_bytes > SEND_QUEUE_LIMIT:
+                    return
                 view.peer.send(wire.Tx(tuple(batch)))
                 batch, size = [], 0
             batch.append(raw)
@@ -428,7 +448,7 @@ class Gossip:
             proposal = height.proposal_of(message.block_hash)
         else:
             proposal = height.proposals.of_round(message.round or 0)
-        if proposal is not None:
+        if proposal is not None and view.peer.queued_bytes < SEND_QUEUE_LIMIT:
             view.peer.send(wire.Proposal(proposal.encode()))
 
     def on_get_pol(self, view: PeerView, message: wire.GetPol) -> None:

@@ -56,13 +56,13 @@ class BundleShelf:
         return self._positions.get((signer, sequence))
 
     def after(self, signer: int, sequence: int, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
-        """The bundles of a signer above ``sequence``, ascending, of about ``max_bytes``; None: only in the journal."""
+        """The bundles of a signer above ``sequence``, ascending, of about ``max_bytes`` but one at least; None: only in the journal."""
         size = 0
         for number in range(sequence + 1, self.highest.get(signer, 0) + 1):
             encoded = self.get(signer, number)
             if encoded is None and self.position(signer, number) is None:
                 return
             size += len(encoded) if encoded is not None else 4096
-            if size > max_bytes:
+            if size > max_bytes and number > sequence + 1:
                 return
             yield number, encoded
