@@ -19,7 +19,7 @@ from timecoin.p2p.handshake import Identity
 from timecoin.p2p.interfaces import IPeerListener
 from timecoin.p2p.messages import Message
 from timecoin.p2p.peer import Peer
-from timecoin.p2p.reasons import CloseReason
+from timecoin.p2p.reasons import CloseReason, Code
 from timecoin.p2p.service import P2PService
 from timecoin.primitives.signing import get_backend
 
@@ -40,17 +40,29 @@ def make_identity(genesis: Genesis, secret: bytes, **changes: Any) -> Identity:
     return Identity(**(values | changes))
 
 
+class _Service(P2PService):
+    """Also notes the ends of connections that never stood."""
+
+    endings: list[tuple[Code, bool]]
+
+    def ended(self, peer: Peer, reason: CloseReason) -> None:
+        self.endings.append((reason.code, reason.by_peer))
+        super().ended(peer, reason)
+
+
 @implementer(IPeerListener)
 class Observer:
-    """Dials ``nodes``, again and again, and says nothing; ``testimony`` is what it heard, ``reasons`` why
-    connections ended."""
+    """Dials ``nodes``, again and again, and says nothing.
+
+    ``testimony`` is what it heard, ``endings`` why connections ended and whether the node said so.
+    """
 
     def __init__(self, net: Devnet, nodes: Iterable[Node] | None = None, **changes: Any) -> None:
         self.testimony = Testimony(net.genesis)
-        self.reasons: list[CloseReason] = []
+        self.endings: list[tuple[Code, bool]] = []
         self.heard = 0
         pinned = tuple(f"{node.files.node_id}@{HOST}:{node.files.p2p_port}" for node in nodes or net.nodes)
-        self.service = P2PService(
+        self.service = _Service(
             reactor,
             Random(5),
             make_identity(net.genesis, new_key(BACKEND), **changes),
@@ -58,6 +70,7 @@ class Observer:
             self,
             P2PConfig(pinned=pinned, allow_private=True),
         )
+        self.service.endings = self.endings
 
     def start(self) -> None:
         """Begin to dial."""
@@ -76,7 +89,6 @@ class Observer:
 
     def peer_lost(self, peer: Peer, reason: CloseReason) -> None:
         """A connection has ended."""
-        self.reasons.append(reason)
 
     def message(self, peer: Peer, message: Message) -> None:
         """Write it down."""
