@@ -287,6 +287,11 @@ class FunctionalCase(TestCase):
         return child
 
 
+def timecoin(*arguments: str | Path) -> list[str | Path]:
+    """A command line of ``timecoin`` with this Python."""
+    return [sys.executable, "-c", "from timecoin.cli.main import main; main()", *arguments]
+
+
 def twistd(*arguments: str | Path) -> list[str | Path]:
     """A command line of twistd with this Python."""
     return [sys.executable, Path(sys.executable).with_name("twistd"), *arguments]

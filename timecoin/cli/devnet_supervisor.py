@@ -48,7 +48,8 @@ class Supervisor:
         self._polling.start(_POLL, now=False)
 
     def stop(self) -> Deferred[None]:
-        """Stop all nodes; fires when none runs."""
+        """Stop all nodes; fires when none runs. Whoever waits for network.json must not find this run's."""
+        self._files.network_json.unlink(missing_ok=True)
         if self._polling.running:
             self._polling.stop()
         for client in self._clients:
@@ -58,6 +59,8 @@ class Supervisor:
 
     async def _poll(self) -> None:
         views = await gatherResults([Deferred.fromCoroutine(self._view(n)) for n in range(len(self._nodes))])
+        if not self._polling.running:
+            return
         self._display.update(views)
         if self._written is None and not self.ready.called:
             self._judge(views)
