@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -211,8 +210,8 @@ def start_devnet(directory: Path, nodes: int, epoch_seconds: int, funds: int) ->
 
 
 def stop_devnet(devnet: Any) -> None:
-    """Stop it as Ctrl-C does."""
-    devnet.send_signal(signal.SIGINT)
+    """Stop it as a service manager does (a shell may have made it deaf to SIGINT)."""
+    devnet.terminate()
     devnet.wait(60)
 
 

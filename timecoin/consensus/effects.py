@@ -122,11 +122,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class BlockArchived:
-    """A decided block is durable and applied."""
+    """A decided block is durable and applied; ``transactions`` without the coinbase, ``round`` in which it was decided."""
 
     height: int
     block_hash: bytes
     closing: bool
+    transactions: int
+    round: int
 
 
 @dataclass(frozen=True, slots=True)

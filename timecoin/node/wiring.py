@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import secrets
 import sys
@@ -43,9 +44,19 @@ from timecoin.storage.files import write_atomic
 MAX_POOL_BYTES = 256 << 20
 SWITCH_INTERVAL = 0.0005
 """Threads that crunch Python give the reactor its turn after this many seconds (Python's default is ten times that)."""
+GC_THRESHOLDS = (50_000, 20, 100)
+"""Almost nothing here forms cycles; Python's defaults walk the whole pool every few seconds, some 50 ms each time."""
 ADDRESS_FILE = "peers.json"
 PROOF_FILE = "halt-proof-{}.hex"
 READY_FILE = "ready"
+
+
+def tune_interpreter() -> None:
+    """Short turns for threads, and few whole collections of garbage (docs/decisions/interpreter.rst)."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 class Later(Service):
@@ -128,7 +139,7 @@ class Node:
     # Consensus
 
     def _make_consensus(self) -> ConsensusService:
-        sys.setswitchinterval(SWITCH_INTERVAL)
+        tune_interpreter()
         identity = self._operator_identity()
         self.consensus = ConsensusService(
             self._reactor,
