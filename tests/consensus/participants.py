@@ -6,6 +6,7 @@ stored is looked at by :mod:`tests.consensus.watch`.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import random
 from collections import deque
@@ -24,11 +25,12 @@ from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.restoring import Restored
 from timecoin.ledger.assembly import Assembled
 from timecoin.ledger.coins import Coin
-from timecoin.ledger.errors import BlockInvalid
+from timecoin.ledger.errors import BlockInvalid, TxInvalid
 from timecoin.ledger.first import first_block
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.witness import Check
+from timecoin.mempool.errors import NotAdmitted
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.gossip import Gossip, GossipPeer
 from timecoin.node.intake import Intake
@@ -362,6 +364,12 @@ class Node:
             prepared = self.participant.prepare(tx)
             self.feed(lambda p=prepared: self.participant.admit(p, self.now_ms(), local=True))
 
+    def offer(self, tx: Transaction) -> None:
+        """As :meth:`submit`, but whoever is down or does not take it now has not accepted it."""
+        if self.up:
+            with contextlib.suppress(TxInvalid, NotAdmitted):
+                self.guard(lambda: self.submit(tx))
+
     def told(self, change: Change) -> list[bytes]:
         return [report.txid for report in self.reports if report.change is change]
 
@@ -433,7 +441,7 @@ class Network:
 
     def run_to_epoch(self, epoch: int, limit: int = 60_000, nodes: Iterable[Node] | None = None) -> bool:
         chosen = list(self.nodes if nodes is None else nodes)
-        return self.run(limit, lambda: all(node.participant.ledger.epoch >= epoch for node in chosen))
+        return self.run(limit, lambda: all(node.participant.height.epoch >= epoch for node in chosen))
 
     # Wires
 

@@ -36,7 +36,7 @@ class Watched(Protocol):
 
 
 class Watch:
-    """``transactions`` are all that were ever submitted, by txid."""
+    """``transactions`` are all that were ever submitted, by txid; ``dishonest`` the signers that a test speaks for."""
 
     def __init__(self, genesis: Genesis) -> None:
         self.transactions: dict[bytes, Transaction] = {}
@@ -48,6 +48,7 @@ class Watch:
         self.acks: dict[tuple[int, int], dict[bytes, int]] = {}
         self.fresh: list[Prevote] = []
         self.proposals: dict[bytes, Proposal] = {}
+        self.dishonest: set[int] = set()
         self.accepted: set[bytes] = set()
         self.rejected: set[bytes] = set()
         self._seen: set[bytes] = set()
@@ -68,7 +69,9 @@ class Watch:
         for raw in raws:
             if raw not in self._seen:
                 self._seen.add(raw)
-                self._judge(kind.decode(raw))
+                signed = kind.decode(raw)
+                if signed.signer not in self.dishonest:
+                    self._judge(signed)
 
     def _once(self, place: tuple[object, ...], statement: bytes) -> None:
         if self.statements.setdefault(place, statement) != statement:

@@ -214,10 +214,10 @@ class Participant:
         """Which masternodes of the current set are believed alive: those connected."""
         self._context.alive = mask
 
-    def hear(self, operator_key: bytes, epoch: int, now: int) -> None:
-        """An authenticated masternode told its open epoch."""
+    def hear(self, operator_key: bytes, epoch: int, now: int, *, complete: bool = True) -> None:
+        """An authenticated masternode told its open epoch, and (``complete``) has shown what it has of mine."""
         self._context.now = now
-        self.permit.hear(operator_key, epoch)
+        self.permit.hear(operator_key, epoch, complete=complete)
         self._settle_permit()
         self._after()
 

@@ -19,17 +19,24 @@ class SigningPermit:
         self._doubtful = not intact
         self._fresh = fresh
         self._heard: dict[bytes, int] = {}
+        self._complete: set[bytes] = set()
         self.silent_until = silent_until
         self.exchanged = False
 
-    def hear(self, operator_key: bytes, epoch: int) -> None:
-        """A masternode, authenticated by its connection, told its open epoch."""
+    def hear(self, operator_key: bytes, epoch: int, *, complete: bool = True) -> None:
+        """A masternode, authenticated by its connection, told its open epoch.
+
+        ``complete``: it has also shown whatever of mine it has in the epoch and height at hand.
+        """
         self._heard[operator_key] = epoch
+        if complete:
+            self._complete.add(operator_key)
 
     def forget(self, operator_key: bytes) -> None:
         """The connection to a masternode ended before the exchange was complete."""
         if not self.exchanged:
             self._heard.pop(operator_key, None)
+            self._complete.discard(operator_key)
 
     def _claims(self, members: PowerSet) -> list[tuple[int, int]]:
         pairs = ((member, self._heard.get(member.operator_key)) for member in members.members)
@@ -52,12 +59,11 @@ class SigningPermit:
         if self.exchanged or own_index is None:
             return False
         own = members.members[own_index]
-        claims = [claim for claim in self._claims(members)]
-        heard_self = own.operator_key in self._heard
-        if not members.is_quorum(sum(weight for _, weight in claims) + (0 if heard_self else own.power)):
+        heard = self._complete | {own.operator_key}
+        if not members.is_quorum(sum(m.power for m in members.members if m.operator_key in heard)):
             return False
         self.exchanged = True
-        return self._judge(members, claims, own_epoch)
+        return self._judge(members, self._claims(members), own_epoch)
 
     def _judge(self, members: PowerSet, claims: list[tuple[int, int]], own_epoch: int) -> bool:
         if not self._doubtful:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from timecoin.consensus import effects as fx
@@ -24,11 +24,14 @@ from timecoin.p2p import messages as wire
 
 RELAY_DELAY_MS = 250
 """A transaction is announced to peers that have not voted for it or sent it after this long."""
+NAMED_DELAY_MS = 150
+"""A body that a bundle names is asked for when it has not come by itself after this long."""
 STATUS_IDLE_MS = 5_000
 SEND_QUEUE_LIMIT = 4 << 20
 """No bulk answer is added to a peer's queue above this many bytes; its next status asks again."""
 _BATCH_BYTES = 256 << 10
 _MAX_RELAYS = 100_000
+_MAX_NAMED = 10_000
 _REQUEST_LIFETIME_MS = 2_000
 _ASKED_AT_ONCE = 3
 """Peers of whom the same thing is asked at the same time, when nobody is known to have it."""
@@ -59,13 +62,16 @@ class GossipPeer(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PeerView:
-    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a gap."""
+    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a gap; ``told``: that
+    of its last status, and ours then."""
 
     peer: GossipPeer
     operator_key: bytes | None = None
     signer: int | None = None
     status: wire.Status | None = None
+    statuses: int = 0
     connected: int = 0
+    told: dict[int, tuple[int, int]] = field(default_factory=dict)
     sequences: dict[int, int] = field(default_factory=dict)
     epoch: int = 0
     height: int = 0
@@ -86,6 +92,7 @@ class Gossip:
         self._read_bundle = read_bundle
         self._peers: dict[bytes, PeerView] = {}
         self._push: list[bytes] = []
+        self._named: deque[tuple[int, fx.WantTransactions]] = deque()
         self._relays: deque[tuple[int, bytes]] = deque()
         self._sources: dict[bytes, set[bytes]] = {}
         self._requested: dict[bytes, int] = {}
@@ -151,6 +158,7 @@ class Gossip:
         for view in self._peers.values():
             self._identify(view)
             view.sequences.clear()
+            view.told.clear()
             view.connected = 0
         self._update_reachable()
 
@@ -174,6 +182,7 @@ class Gossip:
     def tick(self, now: int) -> None:
         """Send what is due: call it every few tens of milliseconds."""
         self.flush()
+        self._fetch_named(now)
         self._relay_due(now)
         self._send_status_if_due(now)
 
@@ -205,8 +214,36 @@ class Gossip:
         """A peer told what it has: send what it lacks."""
         participant = self._participant
         view.status, view.height, view.epoch = status, status.height, status.epoch
+        view.statuses += 1
         if view.operator_key is not None:
-            participant.hear(view.operator_key, status.epoch, now)
+            complete = view.statuses > 1 and self._has_shown_mine(status)
+            participant.hear(view.operator_key, status.epoch, now, complete=complete)
+        self._send_missing(view, status)
+        if view.statuses == 1:
+            # Behind what it lacked: now it knows what I have of its own making, and may count on that.
+            view.peer.send(self._status())
+
+    def _has_shown_mine(self, status: wire.Status) -> bool:
+        """Has the peer, no further than I, nothing of my own making that I lack?
+
+        Its second status of a connection comes behind all that my first made it send, but tells of the round at hand only.
+        """
+        participant = self._participant
+        height, mine = participant.height, participant.signer
+        if (status.epoch, status.height) > (participant.ledger.epoch, height.height):
+            return False
+        if mine is None or status.epoch < participant.ledger.epoch:
+            return True
+        if dict(status.sequences).get(mine, 0) > participant.finality.highest_sequences[mine]:
+            return False
+        if status.height < height.height:
+            return True
+        votes = height.ballots.prevotes(status.round).mask, height.ballots.precommits(status.round).mask
+        claimed = from_wire(status.prevotes), from_wire(status.precommits)
+        return not any(theirs & ~held & 1 << mine for theirs, held in zip(claimed, votes, strict=True))
+
+    def _send_missing(self, view: PeerView, status: wire.Status) -> None:
+        participant = self._participant
         if status.epoch != participant.ledger.epoch:
             return
         view.connected = from_wire(status.connected)
@@ -217,11 +254,18 @@ class Gossip:
         if status.height == participant.height.height:
             self._send_missing_votes(view, status)
 
-    def _send_missing_bundles(self, view: PeerView, has: dict[int, int]) -> None:
+    def _send_missing_bundles(self, view: PeerView, has: dict[int, int], *, at_once: bool = False) -> None:
         for signer in sorted(self._shelf.highest):
             if view.peer.queued_bytes > SEND_QUEUE_LIMIT:
                 return
-            self._send_bundles(view, signer, has.get(signer, 0))
+            if self._is_stuck(view, signer, has.get(signer, 0)) or at_once:
+                self._send_bundles(view, signer, has.get(signer, 0))
+
+    def _is_stuck(self, view: PeerView, signer: int, has: int) -> bool:
+        """Did the peer get on since its last status with what we had then? What is under way to it is not sent twice."""
+        previous_has, previous_highest = view.told.get(signer, (-1, 0))
+        view.told[signer] = has, self._shelf.highest[signer]
+        return view.statuses == 1 or (has == previous_has and has < previous_highest)
 
     def _send_bundles(self, view: PeerView, signer: int, after: int) -> None:
         batch: list[bytes] = []
@@ -339,7 +383,23 @@ class Gossip:
     # Asking
 
     def want_transactions(self, wanted: fx.WantTransactions, now: int) -> None:
-        """Fetch bodies from whoever named them, else from everybody who could have them."""
+        """Fetch bodies from whoever named them, else from everybody who could have them.
+
+        What a bundle named is mostly under way already, on another connection: it gets a moment to arrive.
+        """
+        if wanted.by_wtxid or wanted.signer is None:
+            self._fetch(wanted, now)
+        elif len(self._named) < _MAX_NAMED:
+            self._named.append((now + NAMED_DELAY_MS, wanted))
+
+    def _fetch_named(self, now: int) -> None:
+        while self._named and self._named[0][0] <= now:
+            wanted = self._named.popleft()[1]
+            unknown = tuple([txid for txid in wanted.ids if not self._participant.knows(txid)])
+            if unknown:
+                self._fetch(replace(wanted, ids=unknown), now)
+
+    def _fetch(self, wanted: fx.WantTransactions, now: int) -> None:
         if not self._peers:
             return
         ids = self._unrequested(wanted.ids, now)
@@ -466,7 +526,7 @@ class Gossip:
                 self._send_bodies(view, bodies)
                 status = view.status
                 has = dict(status.sequences) if status is not None and status.epoch == view.epoch else {}
-                self._send_missing_bundles(view, has)
+                self._send_missing_bundles(view, has, at_once=True)
 
 
 def _wire_message(message: Proposal | Prevote | Precommit) -> wire.Message:

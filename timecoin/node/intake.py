@@ -320,8 +320,13 @@ class Intake:
 
     def _on_status(self, view: PeerView, message: wire.Message) -> None:
         assert isinstance(message, wire.Status)
-        self._gossip.on_status(view, message, self._host.now_ms())
-        self._blocks.on_status(view)
+        # Behind the signatures of what came before it: that its sender has shown something must not be known earlier.
+        self._ask([], lambda _: self._host.feed(lambda: self._take_status(view, message)))
+
+    def _take_status(self, view: PeerView, status: wire.Status) -> None:
+        if self._gossip.view(view.peer) is view:
+            self._gossip.on_status(view, status, self._host.now_ms())
+            self._blocks.on_status(view)
 
     def _on_get_bundles(self, view: PeerView, message: wire.Message) -> None:
         assert isinstance(message, wire.GetBundles)
