@@ -82,6 +82,8 @@ class ConsensusService(Service):
         self._stepping = False
         self._pumping = False
         self._writing: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
+        self._written: list[Deferred[None]] = []
         self._flush_call: IDelayedCall | None = None
         self._last_flush = 0.0
         self._flush_pause = FLUSH_MIN
@@ -122,6 +124,16 @@ class ConsensusService(Service):
         self._signature_pool.start()
         self._job_pool.start()
         try:
+            self._restore()
+        except BaseException:
+            # Their threads would keep a process alive that has nothing left to do.
+            self._stop_pools()
+            raise
+        self._clock.start(TICK, now=False)
+        return succeed(None)
+
+    def _restore(self) -> None:
+        try:
             restored = Restored(self._storage.replayed, self.now_ms())
         except DecodeError as error:
             raise StartRefused(f"the journal does not read back: {error}") from error
@@ -134,8 +146,10 @@ class ConsensusService(Service):
                 self._carry_out(effect)
         self.participant.start(self.now_ms())
         self._after_input()
-        self._clock.start(TICK, now=False)
-        return succeed(None)
+
+    def _stop_pools(self) -> None:
+        self._signature_pool.stop()
+        self._job_pool.stop()
 
     def stopService(self) -> Deferred[None]:
         """Write what is signed already, then stop; nothing that was acknowledged is lost."""
@@ -156,8 +170,7 @@ class ConsensusService(Service):
             tick = self.participant.take_tick(self.now_ms())
             if tick is not None and tick.records:
                 await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
-        self._signature_pool.stop()
-        self._job_pool.stop()
+        self._stop_pools()
 
     # Host
 
@@ -215,21 +228,41 @@ class ConsensusService(Service):
             return
         tick = self.participant.take_tick(self.now_ms())
         self._last_flush = self._reactor.seconds()
-        if tick is None:
-            return
-        self._writing = Deferred.fromCoroutine(self._write(tick))
-        self._writing.addErrback(self._disk_failed)
+        self._written, self._waiting = self._waiting, []
+        if tick is not None and tick.records:
+            self._writing = Deferred.fromCoroutine(self._write(tick))
+            self._writing.addErrback(self._disk_failed)
+        else:
+            self._durable(tick)
 
     async def _write(self, tick: Tick) -> None:
         began = self._reactor.seconds()
-        if tick.records:
-            first = await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
-            self._remember_positions(tick, first)
+        first = await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
+        self._remember_positions(tick, first)
         # Twice the time that a write takes: under load the disk rests half of the time, and bundles grow instead.
         self._flush_pause = min(FLUSH_MAX, max(FLUSH_MIN, 2 * (self._reactor.seconds() - began)))
         self._writing = None
-        self.feed(lambda: self.participant.persisted(tick, self.now_ms()))
-        self._schedule_flush()
+        self._durable(tick)
+
+    def _durable(self, tick: Tick | None) -> None:
+        written, self._written = self._written, []
+        for waiter in written:
+            waiter.callback(None)
+        if tick is not None:
+            self.feed(lambda: self.participant.persisted(tick, self.now_ms()))
+            self._schedule_flush()
+
+    def when_durable(self) -> Deferred[None]:
+        """Fires when all that was recorded up to now is on disk: whoever is told more must not lose it by a crash."""
+        if self.participant.wants_tick:
+            waiters = self._waiting
+        elif self._writing is not None:
+            waiters = self._written
+        else:
+            return succeed(None)
+        waiter: Deferred[None] = Deferred()
+        waiters.append(waiter)
+        return waiter
 
     def _remember_positions(self, tick: Tick, first: int) -> None:
         for offset, record in enumerate(tick.records):

@@ -187,7 +187,7 @@ class Facade:
     # Submitting
 
     def submit(self, tx: Transaction) -> Deferred[Hash]:
-        """Validate, store, announce; fires with the txid once it is in the pool."""
+        """Validate, store, announce; fires with the txid once it is in the pool and on disk."""
         answer: Deferred[Hash] = Deferred()
         self._consensus.feed(lambda: self._prepare(tx, answer))
         return answer
@@ -199,7 +199,7 @@ class Facade:
             if known.archived:
                 answer.errback(known)
             else:
-                answer.callback(tx.txid)
+                self._acknowledge(tx.txid, answer)
         except (NotAdmitted, TxInvalid) as refused:
             answer.errback(refused)
         else:
@@ -215,11 +215,15 @@ class Facade:
         try:
             self._participant.admit(prepared, self.now_ms(), local=True)
         except AlreadyKnown:
-            answer.callback(prepared.tx.txid)
+            self._acknowledge(prepared.tx.txid, answer)
         except (NotAdmitted, TxInvalid) as refused:
             answer.errback(refused)
         else:
-            answer.callback(prepared.tx.txid)
+            self._acknowledge(prepared.tx.txid, answer)
+
+    def _acknowledge(self, txid: Hash, answer: Deferred[Hash]) -> None:
+        """Answer once the transaction is in the journal, so that no crash takes it back."""
+        self._consensus.when_durable().addCallback(lambda _: answer.callback(txid))
 
     def preview(self, txs: Sequence[Transaction]) -> Deferred[list[face.Preview]]:
         """What ``submit`` would say to each of them alone, without doing it."""

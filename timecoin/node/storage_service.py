@@ -74,6 +74,9 @@ class StorageService(Service):
         except StorageError as error:
             await self._stop()
             raise StartRefused(str(error)) from error
+        except BaseException:
+            await self._stop()
+            raise
 
     async def _open(self) -> None:
         # Opened on the reactor's thread: the reader's connection belongs to it, and nothing else runs yet.
