@@ -118,6 +118,10 @@ class Load:
             await self._done
             self._done = None
 
+    async def send_one(self) -> None:
+        """Send a payment, and wait until it is acknowledged."""
+        await self._send(self.wallet.payment())
+
     async def _abandon(self) -> None:
         self._abandoned = True
         await self.stop()
