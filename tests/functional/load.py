@@ -167,4 +167,6 @@ class Load:
             await until(none_left, f"all are {' or '.join(words)} at {node.name}", seconds)
         except AssertionError as problem:
             shown = [(txid, await node.status(txid)) for txid in left[:5]]
-            raise AssertionError(f"{problem}; {len(left)} of {len(self.sent)} left, such as {shown}") from None
+            raise AssertionError(
+                f"{problem}; {len(left)} of {len(self.sent)} left, such as {shown}"
+            ) from None

@@ -71,7 +71,9 @@ class Child:
         waited = 0.0
         while (status := self.status) is None:
             if waited >= seconds:
-                raise AssertionError(f"process {self.pid} still runs after {seconds} s; it printed:\n{self.text}")
+                raise AssertionError(
+                    f"process {self.pid} still runs after {seconds} s; it printed:\n{self.text}"
+                )
             await deferLater(reactor, 0.02)
             waited += 0.02
         return status

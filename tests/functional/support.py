@@ -38,7 +38,7 @@ POLL = 0.05
 async def until(
     condition: Callable[[], T | Awaitable[T]], what: str, seconds: float = 60.0, poll: float = POLL
 ) -> T:
-    """The condition's first true value; AssertionError after ``seconds``. A node that does not answer is false."""
+    """The condition's first true value; AssertionError after ``seconds``. No answer of a node is false."""
     end = time.monotonic() + seconds
     last: object = None
     while True:
@@ -210,7 +210,11 @@ class Devnet:
         number = len(self.nodes)
         first = self.files.nodes[0].p2p_port
         files = NodeFiles(
-            f"node{number}", "", first + 2 * number, first + 2 * number + 1, self.files.directory / f"node{number}"
+            f"node{number}",
+            "",
+            first + 2 * number,
+            first + 2 * number + 1,
+            self.files.directory / f"node{number}",
         )
         files.directory.mkdir()
         files.config.write_text(_follower_ini(files, self.files.network, pinned), encoding="utf-8")

@@ -1,8 +1,9 @@
-"""Four masternodes under load: one chain, everything final, nothing lost, no coin too many (protocol.md 0)."""
+"""Four masternodes under load: one chain, all final, nothing lost, no coin too many (protocol.md 0)."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from tests.functional.load import SETTLED, Load
@@ -18,7 +19,9 @@ async def chain_of(node: Node, top: int) -> list[dict[str, Any]]:
 
     async def block(height: int) -> dict[str, Any]:
         shown: dict[str, Any] = await node.call("getblock", await node.call("getblockhash", height), 2)
-        return {name: value for name, value in shown.items() if name not in ("confirmations", "nextblockhash")}
+        return {
+            name: value for name, value in shown.items() if name not in ("confirmations", "nextblockhash")
+        }
 
     return [await block(height) for height in range(top + 1)]
 
@@ -73,11 +76,11 @@ class AgreementTests(FunctionalCase):
         self.assertEqual(sorted(each.txid for each in load.sent), sorted(archived))
         spent = [(i["txid"], i["vout"]) for block in chain for tx in block["tx"][1:] for i in tx["vin"]]
         self.assertEqual(len(spent), len(set(spent)))
-        for lower, upper in zip(chain, chain[1:], strict=False):
+        for lower, upper in pairwise(chain):
             self.assertEqual(lower["hash"], upper["previousblockhash"])
 
     def _check_supply(self, net: Devnet, chain: list[dict[str, Any]], shown: dict[str, Any]) -> None:
-        """What there is = the allocations + what closing blocks created, by getblock and by gettxoutsetinfo."""
+        """What there is = allocations + what closing blocks created, by getblock and by gettxoutsetinfo."""
         coins = unspent(chain)
         self.assertEqual(chain[-1]["hash"], shown["bestblock"])
         self.assertEqual(chain[-1]["utxo_commitment"], shown["muhash"])
@@ -97,9 +100,19 @@ class AgreementTests(FunctionalCase):
         async def same() -> bool:
             infos = await together(node.call("getblockchaininfo") for node in net.nodes)
             sets = await together(node.call("gettxoutsetinfo") for node in net.nodes)
-            names = ("blocks", "bestblockhash", "state_hash", "supply", "epoch", "chain_id", "last_closing_slot")
+            names = (
+                "blocks",
+                "bestblockhash",
+                "state_hash",
+                "supply",
+                "epoch",
+                "chain_id",
+                "last_closing_slot",
+            )
             tips = {tuple(info[name] for name in names) for info in infos}
-            figures = {(each["height"], each["txouts"], each["muhash"], each["total_amount"]) for each in sets}
+            figures = {
+                (each["height"], each["txouts"], each["muhash"], each["total_amount"]) for each in sets
+            }
             return len(tips) == 1 and len(figures) == 1
 
         await until(same, "all nodes show the same tip", 20)

@@ -46,7 +46,8 @@ DICE = random.Random(8)
 class Stranger(Protocol):
     """A connection that does what it is told.
 
-    ``secure`` and ``lost`` tell how far it came, ``greeted`` whether the node said hello, ``rejects`` what else.
+    ``secure`` and ``lost`` tell how far it came, ``greeted`` whether the node said hello, ``rejects`` why it
+    closed.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: the node comes back, catches up, and never contradicts what it signed (protocol.md 4)."""
+"""kill -9 at random moments: the node comes back and never contradicts what it signed (protocol.md 4)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class CrashTests(FunctionalCase):
         top = min(await together(node.height() for node in net.nodes))
         chain = await agreed_chain(net.nodes, top)
         return [
-            ArchivedBlock(block["height"], [parse_display(tx["txid"]) for tx in block["tx"]]) for block in chain
+            ArchivedBlock(block["height"], [parse_display(tx["txid"]) for tx in block["tx"]])
+            for block in chain
         ]
 
     def _judge(self, net: Devnet, testimony: Testimony, blocks: list[ArchivedBlock]) -> None:

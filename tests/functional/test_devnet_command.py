@@ -83,7 +83,9 @@ class DevnetCommandTests(FunctionalCase):
         for node in network["nodes"]:
             names = {"name", "pid", "node_id", "data_dir", "config", "log", "p2p", "rpc", "cookie"}
             self.assertEqual(names, set(node))
-            self.assertTrue(all(Path(node[name]).exists() for name in ("data_dir", "config", "log", "cookie")))
+            self.assertTrue(
+                all(Path(node[name]).exists() for name in ("data_dir", "config", "log", "cookie"))
+            )
             info = self._call(node, "getnetworkinfo")
             self.assertEqual((node["node_id"], 2), (info["node_id"], info["connections"]))
             self.assertTrue(self._call(node, "getconsensusinfo")["voting"])

@@ -46,7 +46,7 @@ class JoiningTests(FunctionalCase):
         return follower
 
     async def _same_statuses(self, load: Load, nodes: list[Node]) -> None:
-        """A payment that is sent now is final at every node; with a follower as the one that takes it, too."""
+        """A payment that is sent now is final at every node, also when the follower takes it."""
         for node in nodes:
             tx = load.wallet.payment()
             await node.call("sendrawtransaction", tx.raw.hex())
@@ -62,7 +62,10 @@ class JoiningTests(FunctionalCase):
 
         async def proposes() -> bool:
             height = await net.nodes[0].height()
-            hashes = [await net.nodes[0].call("getblockhash", each) for each in range(max(1, height - 3), height + 1)]
+            hashes = [
+                await net.nodes[0].call("getblockhash", each)
+                for each in range(max(1, height - 3), height + 1)
+            ]
             headers = [await net.nodes[0].call("getblockheader", each) for each in hashes]
             return signer in [header["proposer_index"] for header in headers if header["round"] == 0]
 

@@ -32,7 +32,9 @@ class StoppingTests(FunctionalCase):
         await load.stop()
         self.assertEqual([], load.refused)
         self.assertGreater(len(load.sent), 50)
-        final = [txid for txid in [each.txid for each in load.sent] if await net.nodes[0].status(txid) in SETTLED]
+        final = [
+            txid for txid in [each.txid for each in load.sent] if await net.nodes[0].status(txid) in SETTLED
+        ]
         await together(node.stop(STOP_SECONDS) for node in net.nodes)
         heights = [node.tail() for node in net.nodes]
         self.assertNotIn("Traceback", "".join(heights))
@@ -44,7 +46,7 @@ class StoppingTests(FunctionalCase):
         await together(load.all_in(node, ("archived",), 40) for node in net.nodes)
 
     async def test_acknowledged_before_a_crash(self) -> None:
-        """A network of one, killed right after its answers: every payment that it took is archived in the end."""
+        """A network of one, killed right after its answers: what it took is archived in the end."""
         net = self.devnet(1, EPOCH)
         [node] = net.nodes
         await net.up()
@@ -125,12 +127,21 @@ class RefusalTests(FunctionalCase):
         genesis = "genesis = ../genesis.json"
         for changes, words in (
             ({"[rpc]": "[rcp]"}, ("[rcp]", "unknown section", "did you mean rpc")),
-            ({genesis: f"{genesis}\ngenessis = 1"}, ("[node] genessis", "unknown key", "did you mean genesis")),
-            ({"enabled = yes": "enabled = perhaps"}, ("[masternode] enabled", "'perhaps'", "must be yes or no")),
+            (
+                {genesis: f"{genesis}\ngenessis = 1"},
+                ("[node] genessis", "unknown key", "did you mean genesis"),
+            ),
+            (
+                {"enabled = yes": "enabled = perhaps"},
+                ("[masternode] enabled", "'perhaps'", "must be yes or no"),
+            ),
             ({genesis: "genesis = ../none.json"}, ("[node] genesis", "none.json", "No such file")),
             ({genesis: "genesis = node.ini"}, ("[node] genesis", "node.ini")),
             ({"network = devnet": "network = testnet"}, ("[node] network", "is for devnet")),
-            ({"operator_key_file = data/operator.key": "operator_key_file = data/no.key"}, ("no.key", "No such file")),
+            (
+                {"operator_key_file = data/operator.key": "operator_key_file = data/no.key"},
+                ("no.key", "No such file"),
+            ),
         ):
             await self._refused(*words, config=self._config(**changes))
         await self._refused("none.ini", "No such file", config=self.net.files.directory / "none.ini")
@@ -184,7 +195,11 @@ class DaemonTests(FunctionalCase):
         [node] = net.nodes
         where = self.directory()
         command = twistd(
-            f"--pidfile={where / 'twistd.pid'}", f"--logfile={where / 'log'}", "timecoin", "--config", node.files.config
+            f"--pidfile={where / 'twistd.pid'}",
+            f"--logfile={where / 'log'}",
+            "timecoin",
+            "--config",
+            node.files.config,
         )
         child = self.run_child(*command, cwd=where)
         self.addCleanup(self._kill_daemon, where)
@@ -193,7 +208,9 @@ class DaemonTests(FunctionalCase):
         await self._runs(node, where)
         pid = int((where / "twistd.pid").read_text(encoding="ascii"))
         self.assertNotEqual(child.pid, pid)
-        self.assertEqual(pid, os.getsid(pid) and int((node.files.data_dir / "ready").read_text(encoding="ascii")))
+        self.assertEqual(
+            pid, os.getsid(pid) and int((node.files.data_dir / "ready").read_text(encoding="ascii"))
+        )
         second = self.run_child(*command, cwd=where)
         self.assertEqual(1, await second.ended(20), second.text)
         self.assertTrue(is_alive(pid))

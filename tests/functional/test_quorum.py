@@ -1,4 +1,4 @@
-"""With a third or more of the power away the network stops, and goes on when it returns (protocol.md 0, promise 3)."""
+"""Without a third of the power the network stops; when it returns, it goes on (protocol.md 0, promise 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A coin signed twice, both sent at the same moment: never two finals, and usable again after the epoch (protocol.md R1 to R5)."""
+"""A coin signed twice: never two finals, and usable again after the epoch (protocol.md R1 to R5)."""
 
 from __future__ import annotations
 

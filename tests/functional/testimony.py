@@ -10,9 +10,9 @@ from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.proposal import Proposal
 from timecoin.consensus.records import RecordKind, decode_list, decode_record
 from timecoin.consensus.votes import Precommit, Prevote
+from timecoin.ledger.first import first_state
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.genesis_registry import first_registry, first_set
-from timecoin.ledger.first import first_state
 from timecoin.p2p import messages as wire
 from timecoin.primitives.hashes import ZERO
 from timecoin.primitives.signing import get_backend
@@ -62,7 +62,7 @@ class Testimony:
                 self.take(Prevote.decode(raw))
 
     def read_journal(self, data_dir: Path, chain_id: bytes) -> int:
-        """All that the journal of a stopped node holds, of this epoch and the one before; how many records."""
+        """All that a stopped node's journal holds, of this epoch and the last one; how many records."""
         records: list[bytes] = []
         for path in sorted((data_dir / "journal").glob("*.fs")):
             segment = Segment(path, "journal", chain_id)
@@ -97,7 +97,9 @@ class Testimony:
         if isinstance(signed, Bundle):
             held: dict[bytes, Signed] = self.bundles[(signed.signer, signed.epoch, signed.sequence)]  # type: ignore[assignment]
         else:
-            table = {Proposal: self.proposals, Prevote: self.prevotes, Precommit: self.precommits}[type(signed)]
+            table = {Proposal: self.proposals, Prevote: self.prevotes, Precommit: self.precommits}[
+                type(signed)
+            ]
             held = table[(signed.signer, signed.height, signed.round)]  # type: ignore[index,assignment]
         if body in held:
             return
