@@ -62,8 +62,10 @@ class GossipPeer(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PeerView:
-    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a gap; ``told``: that
-    of its last status, and ours then."""
+    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a gap.
+
+    ``told``: that of its last status and ours then; ``sent``: up to which number it was sent some in answer.
+    """
 
     peer: GossipPeer
     operator_key: bytes | None = None
@@ -72,6 +74,7 @@ class PeerView:
     statuses: int = 0
     connected: int = 0
     told: dict[int, tuple[int, int]] = field(default_factory=dict)
+    sent: dict[int, int] = field(default_factory=dict)
     sequences: dict[int, int] = field(default_factory=dict)
     epoch: int = 0
     height: int = 0
@@ -159,6 +162,7 @@ class Gossip:
             self._identify(view)
             view.sequences.clear()
             view.told.clear()
+            view.sent.clear()
             view.connected = 0
         self._update_reachable()
 
@@ -258,14 +262,18 @@ class Gossip:
         for signer in sorted(self._shelf.highest):
             if view.peer.queued_bytes > SEND_QUEUE_LIMIT:
                 return
-            if self._is_stuck(view, signer, has.get(signer, 0)) or at_once:
+            if self._is_due(view, signer, has.get(signer, 0)) or at_once:
                 self._send_bundles(view, signer, has.get(signer, 0))
 
-    def _is_stuck(self, view: PeerView, signer: int, has: int) -> bool:
-        """Did the peer get on since its last status with what we had then? What is under way to it is not sent twice."""
+    def _is_due(self, view: PeerView, signer: int, has: int) -> bool:
+        """Does the peer lack what we had at its last status? What is under way to it is not sent twice.
+
+        It is due when the peer did not get on since then, or has all of the batch that it was sent.
+        """
         previous_has, previous_highest = view.told.get(signer, (-1, 0))
         view.told[signer] = has, self._shelf.highest[signer]
-        return view.statuses == 1 or (has == previous_has and has < previous_highest)
+        got_on = has != previous_has and has != view.sent.get(signer)
+        return view.statuses == 1 or (has < previous_highest and not got_on)
 
     def _send_bundles(self, view: PeerView, signer: int, after: int) -> None:
         batch: list[bytes] = []
@@ -274,6 +282,7 @@ class Gossip:
                 self._read_bundle(view.peer, signer, sequence)
             else:
                 batch.append(encoded)
+            view.sent[signer] = sequence
         if batch:
             view.peer.send(wire.Bundles(tuple(batch)))
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+from timecoin.p2p.messages import MAX_BUNDLES
+
 
 class BundleShelf:
     """Encoded bundles by (signer, sequence), at most ``max_bytes`` of them; when full the oldest leave memory.
@@ -56,9 +58,13 @@ class BundleShelf:
         return self._positions.get((signer, sequence))
 
     def after(self, signer: int, sequence: int, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
-        """The bundles of a signer above ``sequence``, ascending, of about ``max_bytes`` but one at least; None: only in the journal."""
+        """The bundles of a signer above ``sequence``, ascending, as many as one message takes.
+
+        Of about ``max_bytes``, but one at least; None: only in the journal.
+        """
         size = 0
-        for number in range(sequence + 1, self.highest.get(signer, 0) + 1):
+        last = min(self.highest.get(signer, 0), sequence + MAX_BUNDLES)
+        for number in range(sequence + 1, last + 1):
             encoded = self.get(signer, number)
             if encoded is None and self.position(signer, number) is None:
                 return
