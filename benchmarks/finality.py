@@ -31,6 +31,8 @@ from timecoin.rpc.client import BlockingClient
 
 BURST = 0.02
 """Seconds between two submissions to a node; what is due by then goes in one request."""
+CONNECTIONS = 8
+"""Connections to each node in turn: a node answers a submission when it is on disk, and one connection after the other."""
 DRAIN = 30.0
 """Seconds that the last payments may take."""
 
@@ -62,7 +64,7 @@ class Load:
 
     async def run(self, seconds: float) -> None:
         """Submit everything in its time, then wait for the stragglers."""
-        senders = [self._client(node) for node in self._nodes]
+        senders = [[self._client(node) for _ in range(CONNECTIONS)] for node in self._nodes]
         pollers = [self._client(node) for node in self._nodes]
         since = [(await poller.call("getfinalityevents", 0, 0, 1))["last"] for poller in pollers]
         follow = [
@@ -82,7 +84,7 @@ class Load:
         await self._until(lambda: self.done + len(self._refused) >= len(self._payments), DRAIN)
         for loop in loops:
             loop.stop()
-        for client in (*senders, *pollers):
+        for client in (*[each for several in senders for each in several], *pollers):
             client.close()
 
     async def _until(self, condition: Any, limit: float) -> None:
@@ -90,7 +92,7 @@ class Load:
         while not condition() and time.time() < end:
             await task.deferLater(self._reactor, 0.05)
 
-    def _submit(self, sender: AsyncClient, node: int) -> None:
+    def _submit(self, senders: list[AsyncClient], node: int) -> None:
         due = min(len(self._payments), int((time.time() - self._start) * self._rate))
         while self._next < due:
             self._due[self._payments[self._next].chain % len(self._nodes)].append(self._next)
@@ -98,7 +100,8 @@ class Load:
         mine, self._due[node] = self._due[node], []
         if mine:
             body = b"[" + b",".join([self._bodies[number] for number in mine]) + b"]"
-            Deferred.fromCoroutine(self._post(sender, body)).addErrback(self._failed)
+            senders.append(senders.pop(0))
+            Deferred.fromCoroutine(self._post(senders[0], body)).addErrback(self._failed)
 
     async def _post(self, sender: AsyncClient, body: bytes) -> None:
         _, answer = await sender.post(body)

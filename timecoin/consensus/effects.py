@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.proposal import Proposal
@@ -52,15 +52,13 @@ class CommitBlock:
     """Milliseconds to finality of each transaction of the block, coinbase included (None: not seen)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(NamedTuple):
     """Tell every peer that may lack it a verified or durable message."""
 
     message: SignedMessage
 
 
-@dataclass(frozen=True, slots=True)
-class AnnounceTransaction:
+class AnnounceTransaction(NamedTuple):
     """A transaction became known and valid; ``local`` ones are pushed with their body."""
 
     txid: bytes
@@ -109,8 +107,7 @@ class WakeAt:
     token: object
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """A durable change of a transaction's status, for users. ``milliseconds`` is the time to finality."""
 
     txid: bytes

@@ -71,6 +71,7 @@ class Participant:
         self._adopting: JudgeDecided | None = None
         self._pending: dict[bytes, PendingTransaction] = {}
         self._final_ms: dict[bytes, int] = {}
+        self._holding = False
         self._next_asking = 0
         self._askings = 0
 
@@ -403,7 +404,19 @@ class Participant:
 
     # What follows every input
 
+    def begin(self) -> None:
+        """Several inputs of one instant follow: what follows from them is done once, by :meth:`end`."""
+        self._holding = True
+
+    def end(self, now: int) -> None:
+        """The last input of the instant was given."""
+        self._holding = False
+        self._context.now = now
+        self._after()
+
     def _after(self) -> None:
+        if self._holding:
+            return
         self._take_events()
         self._seal_if_due()
         self._current.enter_if_due()

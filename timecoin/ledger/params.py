@@ -103,9 +103,9 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def for_epoch_seconds(cls, epoch_seconds: int, **overrides: int) -> Parameters:
-        """Parameters for epochs of ``epoch_seconds``: clock bounds and time-outs shrink with short epochs.
+        """Parameters for epochs of ``epoch_seconds``: with short ones clock bounds, time-outs and interim blocks shrink.
 
-        Nothing grows beyond the defaults; ``overrides`` replace single values afterwards. Not validated.
+        Smaller interim blocks leave less for the closing one, whose decision is the pause at the border. Nothing grows beyond the defaults; ``overrides`` replace single values afterwards. Not validated.
         """
         epoch = epoch_seconds * 1_000
         scaled = {
@@ -118,6 +118,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
             "seal_wait": min(1_000, epoch // 12),
             "seal_wait_delta": min(250, epoch // 32),
             "sync_interval": min(1_000, epoch // 16),
+            "interim_txs": min(5_000, 100 * epoch_seconds),
+            "interim_bytes": min(1_000_000, 25_000 * epoch_seconds),
         }
         return cls(epoch_seconds=epoch_seconds, **(scaled | overrides))
 

@@ -16,6 +16,8 @@ from timecoin.rpc.facade import EventPage, FinalityEvent
 MAX_EVENTS = 200_000
 """Events held for ``getfinalityevents``; the oldest go first, and whoever asks for them is told that it missed some."""
 MAX_WAITERS = 10_000
+POLL_DELAY = 0.02
+"""Seconds after an event in which more of them gather before those who wait for events are answered."""
 _SETTLED = (fx.Change.FINAL, fx.Change.ARCHIVED, fx.Change.REJECTED)
 
 
@@ -30,6 +32,8 @@ class Reports:
         self._reactor = reactor
         # Looking a label up costs more than everything else that is done for a report.
         self._counters = {change: metrics.transactions.labels(change.value) for change in fx.Change}
+        self._counts = dict.fromkeys(fx.Change, 0)
+        self._wake_call: IDelayedCall | None = None
         self._blocks = {kind: metrics.blocks.labels(name) for kind, name in ((True, "closing"), (False, "interim"))}
         self._time_to_final = metrics.time_to_final
         self._events: deque[FinalityEvent] = deque(maxlen=MAX_EVENTS)
@@ -45,16 +49,23 @@ class Reports:
         """A transaction changed its status."""
         self._last += 1
         self._events.append(FinalityEvent(self._last, report.txid, report.change.value, now))
-        self._counters[report.change].inc()
+        self._counts[report.change] += 1
         if report.change is fx.Change.FINAL and report.milliseconds is not None:
             self._time_to_final.observe(report.milliseconds / 1000)
-        if report.change in _SETTLED:
+        if report.change in _SETTLED and self._waiters:
             for waiter in self._waiters.pop(report.txid, ()):
                 waiter.callback(None)
-        if self._pollers:
-            pollers, self._pollers = self._pollers, []
-            for wake in pollers:
-                self._reactor.callLater(0, wake)
+        if self._wake_call is None:
+            self._wake_call = self._reactor.callLater(POLL_DELAY, self._wake)
+
+    def _wake(self) -> None:
+        self._wake_call = None
+        for change, count in self._counts.items():
+            self._counters[change].inc(count)
+            self._counts[change] = 0
+        pollers, self._pollers = self._pollers, []
+        for wake in pollers:
+            wake()
 
     def block(self, block: fx.BlockArchived, now: int) -> None:
         """A block was applied."""

@@ -1,9 +1,9 @@
-"""Signature checks in chunks off the reactor, answered in the order in which they were asked (design: bulk checks in threads)."""
+"""Signature checks in batches, answered in the order in which they were asked: few at once, many in chunks off the reactor."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,6 +16,8 @@ from timecoin.primitives.signing import SignatureBackend
 
 CHUNK = 64
 """Signatures verified by one thread in one go."""
+AT_ONCE = 24
+"""So many are verified on the reactor's thread, in about a millisecond: handing them to another thread takes as long."""
 
 Answer = Callable[[bool], None]
 
@@ -30,19 +32,29 @@ class _Question:
 
 
 class Verifier:
-    """Collects questions and settles them in threads; answers come on the reactor's thread, first asked first answered.
+    """Collects questions and settles them; answers come on the reactor's thread, first asked first answered.
+
+    Answers that come together are given inside one call of ``around``.
 
     Unsettled questions are counted by :attr:`backlog`; whoever feeds it from the network stops reading above a limit.
     """
 
-    def __init__(self, reactor: Any, pool: ThreadPool, backend: SignatureBackend) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        pool: ThreadPool,
+        backend: SignatureBackend,
+        around: Callable[[Callable[[], None]], None] = lambda work: work(),
+    ) -> None:
         self._reactor = reactor
         self._pool = pool
         self._backend = backend
+        self._around = around
         self._waiting: deque[_Question] = deque()
         self._asked: deque[_Question] = deque()
         self._workers = 0
         self._scheduled = False
+        self._weight = 0
         self._idle: list[Deferred[None]] = []
 
     @property
@@ -55,6 +67,7 @@ class Verifier:
         question = _Question(checks, answer)
         self._asked.append(question)
         self._waiting.append(question)
+        self._weight += len(checks)
         if not self._scheduled:
             self._scheduled = True
             self._reactor.callLater(0, self._dispatch)
@@ -69,6 +82,12 @@ class Verifier:
 
     def _dispatch(self) -> None:
         self._scheduled = False
+        if not self._workers and self._weight <= AT_ONCE:
+            _settle(self._backend, self._waiting)
+            self._waiting.clear()
+            self._weight = 0
+            self._answer()
+            return
         while self._waiting and self._workers < self._pool.max:
             chunk = self._next_chunk()
             self._workers += 1
@@ -82,6 +101,7 @@ class Verifier:
             question = self._waiting.popleft()
             chunk.append(question)
             size += len(question.checks)
+        self._weight -= size
         return chunk
 
     def _failed(self, failure: Failure, chunk: list[_Question]) -> Failure:
@@ -92,16 +112,24 @@ class Verifier:
 
     def _settled(self, _: object) -> None:
         self._workers -= 1
-        while self._asked and self._asked[0].verdict is not None:
-            question = self._asked.popleft()
-            question.answer(bool(question.verdict))
-        self._dispatch()
+        self._answer()
+        if self._waiting and not self._scheduled:
+            self._dispatch()
+
+    def _answer(self) -> None:
+        if self._asked and self._asked[0].verdict is not None:
+            self._around(self._answer_settled)
         if not self._asked:
             idle, self._idle = self._idle, []
             for waiting in idle:
                 waiting.callback(None)
 
+    def _answer_settled(self) -> None:
+        while self._asked and self._asked[0].verdict is not None:
+            question = self._asked.popleft()
+            question.answer(bool(question.verdict))
 
-def _settle(backend: SignatureBackend, chunk: Sequence[_Question]) -> None:
+
+def _settle(backend: SignatureBackend, chunk: Iterable[_Question]) -> None:
     for question in chunk:
         question.verdict = all(check.holds(backend) for check in question.checks)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -150,8 +150,7 @@ class ConsensusInfo:
     final: int
 
 
-@dataclass(frozen=True, slots=True)
-class FinalityEvent:
+class FinalityEvent(NamedTuple):
     """A transaction reached a status at ``time_ms``; ``number`` counts up from 1 without gaps while the node
     runs."""
 
