@@ -144,7 +144,7 @@ class Node:
         self.readers: list[Reader] = []
         self.wakes = 0
         self.up, self.life = False, 0
-        self.clock_error = 0
+        self.clock_error = self.disk_lag = 0
         self.links: dict[int, Link] = {}
 
     # Life
@@ -244,7 +244,7 @@ class Node:
         if self.writing or not (self.participant.wants_tick or self.gossip.has_push):
             return
         self.writing = True
-        self.later(self.network.disk_ms(), self._write)
+        self.later(self.disk_ms(), self._write)
 
     def _write(self) -> None:
         self.writing = False
@@ -252,7 +252,7 @@ class Node:
         tick = None if self.participant.busy else self.participant.take_tick(self.now_ms())
         if tick is not None:
             self.writing = True
-            self.later(self.network.disk_ms(), lambda: self._written(tick))
+            self.later(self.disk_ms(), lambda: self._written(tick))
 
     def _written(self, tick: Tick) -> None:
         if tick.records:
@@ -263,6 +263,10 @@ class Node:
     def _append(self, records: Sequence[bytes]) -> None:
         self.disk.journal.extend(records)
         self.network.watch.journaled(records)
+
+    def disk_ms(self) -> int:
+        """How long a write takes."""
+        return self.network.disk_ms() + self.disk_lag
 
     # Effects
 
@@ -283,7 +287,7 @@ class Node:
             case fx.RunJob(job):
                 self._run(job)
             case fx.CommitBlock(assembled, commit):
-                self.later(self.network.disk_ms(), lambda: self._store(assembled, commit))
+                self.later(self.disk_ms(), lambda: self._store(assembled, commit))
             case fx.BlockArchived():
                 if effect.closing:
                     gossip.epoch_opened()

@@ -52,7 +52,7 @@ class TwiceTest(SynchronousTestCase):
         self.assertEqual(last.height, 2)
         self.assertTrue(last.participant.syncing)
         network.run(400)
-        self.assertEqual(last.height, 2)
+        self.assertEqual([stored.header.height for stored in last.disk.blocks], [0, 1, 2])
         self.assertFalse(last.participant.syncing)
         network.route = lambda link, message: DELAY
         self.assertTrue(network.run_to_epoch(5))
@@ -72,6 +72,20 @@ class TwiceTest(SynchronousTestCase):
         self.assertEqual(last.height, 2)
         network.route = lambda link, message: DELAY
         self.assertTrue(network.run_to_epoch(5))
+        network.close()
+
+    def test_own_precommit_durable_after_the_decision(self) -> None:
+        """A slow disk: the others decide first; the node's own next block still names it."""
+        network = Network(4)
+        slow = network[0]
+        slow.disk_lag = 100
+        network.start()
+        self.assertTrue(network.run_to_epoch(9, 90_000))
+        blocks = network[1].disk.blocks
+        own = [block for block in blocks[2:] if block.header.proposer_index == slow.participant.signer]
+        self.assertTrue(own)
+        for block in own:
+            self.assertEqual(len(block.last_commit.signatures), 4)
         network.close()
 
     def test_not_the_next(self) -> None:
