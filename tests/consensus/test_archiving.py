@@ -121,7 +121,9 @@ class OutboxTest(SynchronousTestCase):
         outbox = Outbox()
         tx = spend([genesis_outpoint(1)])
         txin = tx.inputs[0]
-        other = Transaction(2, (TxInput(txin.outpoint, b"", txin.sequence, (b"\x30", b"\x02")),), tx.outputs, 0)
+        other = Transaction(
+            2, (TxInput(txin.outpoint, b"", txin.sequence, (b"\x30", b"\x02")),), tx.outputs, 0
+        )
         self.assertEqual(tx.txid, other.txid)
         outbox.body(tx)
         outbox.body(other)

@@ -57,7 +57,7 @@ class LifeTest(SynchronousTestCase):
             self.assertEqual([signer for signer, _ in block.last_commit.signatures], [0, 1, 2, 3])
 
     def test_interim_blocks(self) -> None:
-        """Under load the epoch is archived bit by bit, and votes, acks and seal go on as if nothing had been."""
+        """Under load the epoch is archived bit by bit; votes, acks and seal go on as if nothing had been."""
         network = Network(4, parameters=Parameters.for_epoch_seconds(8, interim_txs=3), accounts=14).start()
         txs = payments(network, 14)
         for n, tx in enumerate(txs):
@@ -131,7 +131,7 @@ class LifeTest(SynchronousTestCase):
         network.start(3)
         self.assertTrue(network.run_to_height(network[0].height, 3_000))
         self.assertTrue(archived_everywhere(network, *txs))
-        # Its directory is new while the network is not in its first epoch: it stays silent through the open one.
+        # Its directory is new and the network not in its first epoch: it stays silent through the open one.
         self.assertTrue(network.run(6_000, lambda: network[3].disk.barred > 0))
         silent = network[3].disk.barred
         self.assertEqual(silent, network[0].disk.ledger.epoch)
@@ -141,7 +141,9 @@ class LifeTest(SynchronousTestCase):
         network[1].crash()
         late = payments(network, 4)[3]
         network[3].submit(late)
-        self.assertTrue(network.run_to_epoch(network[0].disk.ledger.epoch + 2, nodes=[network[3], network[0]]))
+        self.assertTrue(
+            network.run_to_epoch(network[0].disk.ledger.epoch + 2, nodes=[network[3], network[0]])
+        )
         self.assertIn(late.txid, network[0].disk.places)
 
     def test_pauses_without_quorum(self) -> None:

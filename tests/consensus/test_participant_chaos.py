@@ -1,4 +1,6 @@
-"""Random schedules: loss, duplication, reordering, partitions, crashes and rivals; whatever happens, one chain and no lies."""
+"""Random schedules: loss, duplication, reordering, partitions, crashes, rivals; in all of them one chain, no
+lies.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from timecoin.ledger.params import Parameters
 from timecoin.p2p import messages as wire
 from timecoin.primitives.amounts import COIN
 
-SEEDS = 40
+SEEDS = 25
 TROUBLE_MS = 16_000
 ACCOUNTS = 9
 

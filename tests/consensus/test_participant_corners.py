@@ -1,4 +1,4 @@
-"""Corners of the joined participant: things that come late, twice, or never; what is kept, asked and counted."""
+"""Corners of the joined participant: what comes late, twice, or never; what is kept, asked and counted."""
 
 from __future__ import annotations
 
@@ -89,11 +89,13 @@ class TwiceTest(SynchronousTestCase):
         network.close()
 
     def test_not_the_next(self) -> None:
-        network, last, block, commit = self._decided_elsewhere()
+        network, _, block, commit = self._decided_elsewhere()
         self.assertFalse(network[0].participant.adopt(block, commit, network.now))
 
     def test_false_block(self) -> None:
-        """A commit that is not a quorum's: the sender is named, nothing is left open, the right one is taken."""
+        """A commit that is not a quorum's: its sender is named, nothing stays open, the right one is
+        taken.
+        """
         network, last, block, commit = self._decided_elsewhere()
         few = Commit(commit.height, commit.round, commit.block_hash, commit.signatures[:2])
         for bad in (few, network[0].disk.commits[1]):
@@ -108,7 +110,7 @@ class TwiceTest(SynchronousTestCase):
 
 class BorderTest(SynchronousTestCase):
     def test_new_epoch_is_not_sealed_by_the_old_height(self) -> None:
-        """Certificates counted while the closing block is applied do not reach the checks of a height that is over."""
+        """What is certified while the closing block is applied does not reach the checks of its height."""
         network = Network(4).start()
         network.run_to_epoch(2)
         network.run(500)
@@ -170,7 +172,9 @@ class LostTest(SynchronousTestCase):
         shut = {0, 1, 2}
 
         def route(link: Link, message: wire.Message) -> tuple[int, ...]:
-            hit = link.target is deaf and isinstance(message, wire.Tx | wire.Inv) and link.source.index in shut
+            hit = (
+                link.target is deaf and isinstance(message, wire.Tx | wire.Inv) and link.source.index in shut
+            )
             return () if hit else DELAY
 
         network.route = route
@@ -314,7 +318,7 @@ class JournalTest(SynchronousTestCase):
         network.close()
 
     def test_locked_block_survives_with_its_witnesses(self) -> None:
-        """All that a lock rests on is on disk: block, bodies, POL. All crash after their precommits; one alone has the bodies."""
+        """All that a lock rests on is on disk: block, bodies, POL. All crash after their precommits."""
         network = Network(4).start()
         (tx,) = payments(network, 1)
         network[0].submit(tx)

@@ -20,7 +20,9 @@ from timecoin.p2p import messages as wire
 DELAY = (10,)
 
 
-def lose(*kinds: type[wire.Message], to: set[int] | None = None, by: set[int] | None = None) -> Callable[..., tuple[int, ...]]:
+def lose(
+    *kinds: type[wire.Message], to: set[int] | None = None, by: set[int] | None = None
+) -> Callable[..., tuple[int, ...]]:
     """A route that loses messages of some kinds (Votes lose their prevotes and precommits alike)."""
 
     def route(link: Link, message: wire.Message) -> tuple[int, ...]:
@@ -45,7 +47,9 @@ class SealTest(SynchronousTestCase):
         self.assertTrue(all(node.participant.finality.sealed for node in network.nodes))
 
     def test_nothing_is_acked_after(self) -> None:
-        """Sealed nodes still vote: what comes now is certified, not final, and archived by the closing block."""
+        """Sealed nodes still vote: what comes now is certified, not final, and archived by a closing
+        block.
+        """
         network = Network(4).start()
         network.run_to_epoch(2)
         network.route = lose(wire.Proposal)
@@ -128,7 +132,9 @@ class SealTest(SynchronousTestCase):
 
 class ClosingTest(SynchronousTestCase):
     def test_acked_is_contained_or_refused(self) -> None:
-        """Only one node saw the certificate and acked: it refuses closing blocks without it, and shows why."""
+        """One node alone saw the certificate and acked: it refuses closing blocks without it, and shows
+        why.
+        """
         network = Network(4).start(0, 1, 2)
         trio = network.nodes[:3]
         network.run_to_epoch(2, nodes=trio)
@@ -160,7 +166,9 @@ class ClosingTest(SynchronousTestCase):
         return [vote for signer in signers if (vote := first.first(signer)) is not None]
 
     def test_more_than_fits_goes_first_into_interim_blocks(self) -> None:
-        """A closing block holds everything acked: what does not fit drains through interim blocks before it."""
+        """A closing block holds all that is acked: what does not fit drains through interim blocks before
+        it.
+        """
         parameters = network_parameters(max_block_txs=4, interim_txs=2)
         network = Network(4, parameters=parameters, accounts=13).start()
         network.route = lose(wire.Proposal)
@@ -192,7 +200,7 @@ class PermitTest(SynchronousTestCase):
         self.assertTrue(network[2].participant.may_sign)
 
     def test_not_intact(self) -> None:
-        """Silent through the epoch that anybody had open; nothing of its key is sent; later it signs again."""
+        """Silent through the epoch that anybody had open; nothing of its key is sent; then it signs again."""
         network = Network(4).start()
         network.run_to_epoch(2)
         node = network[1]
@@ -221,7 +229,9 @@ class PermitTest(SynchronousTestCase):
         network.run(200)
         self.assertTrue(node.participant.may_sign)
         self.assertTrue(network.run_to_epoch(4))
-        self.assertTrue(any(signer == node.participant.signer for signer, _ in node.disk.commits[-1].signatures))
+        self.assertTrue(
+            any(signer == node.participant.signer for signer, _ in node.disk.commits[-1].signatures)
+        )
         network.close()
 
     def _forget(self, node: Node, *kinds: RecordKind) -> None:
@@ -263,7 +273,9 @@ class PermitTest(SynchronousTestCase):
             network.run(5_000, lambda: bool(network[0].participant.height.ballots.prevotes(0).first(1)))
         )
         # Nobody gets far enough to decide while the one is away.
-        network.route = lambda link, message: () if isinstance(message, wire.Votes) and message.precommits else DELAY
+        network.route = lambda link, message: (
+            () if isinstance(message, wire.Votes) and message.precommits else DELAY
+        )
         self._forget(node, RecordKind.PREVOTE, RecordKind.PRECOMMIT, RecordKind.POL)
         network.run(1_000)
         self.assertEqual(node.disk.barred, 2)

@@ -131,7 +131,7 @@ class PermitTest(SynchronousTestCase):
         self.assertTrue(mine.allows(5, MEMBERS))
 
     def test_behind_the_network(self) -> None:
-        """More than a third of the power is further: what I would sign here is of no use, and might contradict."""
+        """More than a third of the power is further: what I would sign is of no use, and might contradict."""
         mine = permit()
         mine.hear(key(1), 6)
         mine.hear(key(2), 5)

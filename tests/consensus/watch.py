@@ -1,9 +1,11 @@
-"""Watches all that is sent and stored in a network: whatever an honest node must never do fails the run at once."""
+"""Watches all that is sent and stored in a network: what an honest node must never do fails the run at
+once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.effects import Change, Report, SignedMessage
@@ -12,31 +14,23 @@ from timecoin.consensus.records import RecordKind, decode_pending, decode_record
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.assembly import Assembled
 from timecoin.ledger.genesis import Genesis
-from timecoin.ledger.state import LedgerState
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import Block
 from timecoin.primitives.transaction import Transaction
+
+if TYPE_CHECKING:
+    from tests.consensus.memory_disk import Disk
+    from tests.consensus.virtual_node import Node
 
 
 class Broken(AssertionError):
     """A promise of the protocol was broken."""
 
 
-class Stored(Protocol):
-    """What a node's disk holds."""
-
-    ledger: LedgerState
-    blocks: list[Block]
-
-
-class Watched(Protocol):
-    """A node as far as it is looked at."""
-
-    disk: Stored
-
-
 class Watch:
-    """``transactions`` are all that were ever submitted, by txid; ``dishonest`` the signers that a test speaks for."""
+    """``transactions``: all that were ever submitted, by txid; ``dishonest``: signers that a test speaks
+    for.
+    """
 
     def __init__(self, genesis: Genesis) -> None:
         self.transactions: dict[bytes, Transaction] = {}
@@ -131,7 +125,7 @@ class Watch:
 
     # The end
 
-    def finish(self, nodes: Iterable[Watched]) -> None:
+    def finish(self, nodes: Iterable[Node]) -> None:
         """The coins add up everywhere; honest nodes cannot be accused of acking what they then left out."""
         nodes = list(nodes)
         for node in nodes:
@@ -147,8 +141,8 @@ class Watch:
             if proposal is not None and proposal.closing:
                 self._check_acks(vote, proposal, where)
 
-    def _check_supply(self, disk: Stored) -> None:
-        coins = sum(coin.value for coin in getattr(disk, "coins").values())
+    def _check_supply(self, disk: Disk) -> None:
+        coins = sum(coin.value for coin in disk.coins.values())
         ledger = disk.ledger
         if coins + ledger.epoch_fees != ledger.supply:
             raise Broken(f"{coins} in coins, {ledger.epoch_fees} in fees, supply {ledger.supply}")

@@ -257,7 +257,9 @@ class GossipTest(SynchronousTestCase):
             self.gossip.peer_connected(peer)
         asked: set[bytes] = set()
         for n in range(4):
-            self.gossip.want_transactions(fx.WantTransactions((b"\x01" * 32,), True, None), self.now + 2_000 * n)
+            self.gossip.want_transactions(
+                fx.WantTransactions((b"\x01" * 32,), True, None), self.now + 2_000 * n
+            )
             told = [peer for peer in peers if peer.take(wire.GetTx)]
             self.assertEqual(len(told), 3)
             asked.update(peer.node_id for peer in told)

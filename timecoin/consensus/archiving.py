@@ -1,4 +1,6 @@
-"""What a proposer puts into a block (protocol.md R7, R8, R9): acked transactions first, parents before children."""
+"""What a proposer puts into a block (protocol.md R7, R8, R9): acked transactions first, parents before
+children.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from timecoin.mempool.entry import Entry
 
 
 class Room(NamedTuple):
-    """How much fits into one block: ``max_block_bytes`` and ``max_block_txs``, neither of which counts the coinbase."""
+    """How much fits into one block: ``max_block_bytes`` and ``max_block_txs``, neither of which counts the
+    coinbase.
+    """
 
     bytes: int
     transactions: int

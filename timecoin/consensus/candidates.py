@@ -1,4 +1,6 @@
-"""Proposals of the height at hand on their way to a verdict: bodies gathered, block re-assembled, certificates counted."""
+"""Proposals of the height at hand on their way to a verdict: bodies gathered, block re-assembled,
+certificates counted.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,10 @@ class Stage(Enum):
 class Candidate:
     """One block that was proposed at this height.
 
-    ``missing`` maps the wtxids still to be fetched to their txids; ``foreign`` holds bodies that came for this block alone
-    (another witness than mine, or a transaction that my pool refuses); ``uncertified`` the txids for which I have neither a
-    certificate nor acks of more than a third; ``holds_acked`` that nothing I acked is left out; ``proposer`` is the signer index of whoever surely has the bodies.
+    ``missing`` maps the wtxids still to be fetched to their txids; ``foreign`` holds bodies that came for
+    this block alone (another witness than mine, or a transaction that my pool refuses); ``uncertified`` the
+    txids for which I have neither a certificate nor acks of more than a third; ``holds_acked`` that nothing I
+    acked is left out; ``proposer`` is the signer index of whoever surely has the bodies.
     """
 
     __slots__ = (

@@ -21,7 +21,9 @@ from timecoin.mempool.entry import Entry
 
 
 class ChainSource(Protocol):
-    """The decided chain as the participant reads it; it changes only between ``CommitBlock`` and ``committed``."""
+    """The decided chain as the participant reads it; it changes only between ``CommitBlock`` and
+    ``committed``.
+    """
 
     def coin(self, outpoint: bytes) -> Coin | None:
         """The coin in the UTXO set at the tip."""
@@ -37,7 +39,9 @@ class ChainSource(Protocol):
 
 
 class ChainWindow:
-    """What finality sees of the decided chain: coins and archived transactions, and the tip's registry and clocks."""
+    """What finality sees of the decided chain: coins and archived transactions, and the tip's registry and
+    clocks.
+    """
 
     def __init__(self, source: ChainSource, ledger: LedgerState) -> None:
         self.ledger = ledger
@@ -66,7 +70,9 @@ class ChainWindow:
 
 
 class Context:
-    """The shared state. ``now`` is the clock of the input at hand, in milliseconds; ``alive`` masks reachable masternodes."""
+    """The shared state. ``now`` is the clock of the input at hand, in milliseconds; ``alive`` masks reachable
+    masternodes.
+    """
 
     def __init__(
         self,

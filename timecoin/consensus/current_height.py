@@ -1,4 +1,6 @@
-"""The height at hand: Tendermint's machine with its blocks built, gathered, judged and checked (protocol.md R7 to R10)."""
+"""The height at hand: Tendermint's machine with its blocks built, gathered, judged and checked (protocol.md
+R7 to R10).
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,8 @@ class _Wanted:
 class CurrentHeight:
     """Everything of one height that ends with its decision.
 
-    ``last_commit`` is the best commit known of the tip. ``decided`` holds the outcome; ``broken`` the commits that prove R12;
-    ``unjournaled`` that a message of my own key turned up which my journal lacks.
+    ``last_commit`` is the best commit known of the tip. ``decided`` holds the outcome; ``broken`` the commits
+    that prove R12; ``unjournaled`` that a message of my own key turned up which my journal lacks.
     """
 
     def __init__(self, context: Context, last_commit: Commit) -> None:
@@ -142,7 +144,8 @@ class CurrentHeight:
         return fresh
 
     def _watch_own(self, message: steps.Message) -> None:
-        # The machine sees this too, but only once it may sign: what I may have forgotten shows itself before that.
+        # The machine sees this too, but only once it may sign: what I may have forgotten shows itself before
+        # that.
         if message.signer == self._context.signer and (type(message), message.body()) not in self._mine:
             self.unjournaled = True
 
@@ -387,7 +390,9 @@ class CurrentHeight:
         self.build_if_due()
 
     def build_if_due(self) -> None:
-        """Build the value that I owe: an interim one at once, a closing one when the seals are there or the wait is over."""
+        """Build the value that I owe: an interim one at once, a closing one when the seals are there or the
+        wait is over.
+        """
         wanted, context = self._wanted, self._context
         if (
             wanted is None

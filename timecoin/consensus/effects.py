@@ -1,4 +1,6 @@
-"""What the participant asks of its surroundings. Values only; the node or the simulator carries them out in order."""
+"""What the participant asks of its surroundings. Values only; the node or the simulator carries them out in
+order.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SignedMessage: TypeAlias = Bundle | Proposal | Prevote | Precommit
 
 
 class Job(Protocol):
-    """Bulk work with no side effects: it may run in any thread; its outcome comes back by ``Participant.job_done``."""
+    """Bulk work with no side effects: it may run in any thread; its outcome comes back by
+    ``Participant.job_done``.
+    """
 
     def run(self, backend: SignatureBackend) -> Assembled:
         """Do it; raises ``BlockInvalid`` or ``TxInvalid`` when the block breaks a rule."""
@@ -119,7 +123,9 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BlockArchived:
-    """A decided block is durable and applied; ``transactions`` without the coinbase, ``round`` in which it was decided."""
+    """A decided block is durable and applied; ``transactions`` without the coinbase, ``round`` in which it
+    was decided.
+    """
 
     height: int
     block_hash: bytes
@@ -137,7 +143,9 @@ class RotateJournal:
 
 @dataclass(frozen=True, slots=True)
 class SettleJournal:
-    """Record that this key signs nothing in epochs up to ``through``, and that the journal holds all that it signs after."""
+    """Record that this key signs nothing in epochs up to ``through``, and that the journal holds all that it
+    signs after.
+    """
 
     through: int
 
@@ -166,7 +174,9 @@ class BadBlock:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """One third of the power or more broke the protocol (R12): stop signing, keep the proofs, exit non-zero."""
+    """One third of the power or more broke the protocol (R12): stop signing, keep the proofs, exit
+    non-zero.
+    """
 
     reason: str
     proofs: tuple[bytes, ...]

@@ -1,4 +1,6 @@
-"""The operator key of a masternode as the consensus core uses it: it signs bodies and knows its public key."""
+"""The operator key of a masternode as the consensus core uses it: it signs bodies and knows its public
+key.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ from timecoin.primitives.signing import SignatureBackend
 
 
 class OperatorIdentity:
-    """A secret operator key. Signatures are deterministic (RFC 6979), so the core that holds one stays reproducible."""
+    """A secret operator key. Signatures are deterministic (RFC 6979), so the core that holds one stays
+    reproducible.
+    """
 
     __slots__ = ("_backend", "_secret", "operator_key")
 

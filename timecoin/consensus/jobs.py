@@ -1,4 +1,6 @@
-"""Bulk work of the participant as pure jobs: building a block, judging a proposal, judging a decided block."""
+"""Bulk work of the participant as pure jobs: building a block, judging a proposal, judging a decided
+block.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ class AssembleBlock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgeProposal:
-    """Verify a proposal all of whose bodies are here. ``known`` were verified before; ``foreign`` are verified now."""
+    """Verify a proposal all of whose bodies are here. ``known`` were verified before; ``foreign`` are
+    verified now.
+    """
 
     params: Parameters
     state: LedgerState

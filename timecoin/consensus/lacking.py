@@ -1,4 +1,6 @@
-"""What a peer that told its round and votes lacks of a height, so that nothing is lost for good (protocol.md 8)."""
+"""What a peer that told its round and votes lacks of a height, so that nothing is lost for good (protocol.md
+8).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from timecoin.consensus.tendermint import Height
 def lacking(height: Height, round_: int, step: int, prevotes: int, precommits: int) -> list[Message]:
     """The messages to send to a peer at ``round_`` and ``step`` that holds these votes (masks) of its round.
 
-    Of its own round what it misses; of mine, if it is behind, everything that makes it follow; and the precommits of a decision.
+    Of its own round what it misses; of mine, if it is behind, everything that makes it follow; and the
+    precommits of a decision.
     """
     found: list[Message] = []
     if round_ <= height.round:

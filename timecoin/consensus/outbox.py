@@ -1,4 +1,6 @@
-"""What waits for the next journal tick: records first, and the messages that may only be sent once they are durable."""
+"""What waits for the next journal tick: records first, and the messages that may only be sent once they are
+durable.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from timecoin.primitives.transaction import Transaction
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tick:
-    """One group commit: write ``records`` in one transaction, then hand the tick back to ``Participant.persisted``."""
+    """One group commit: write ``records`` in one transaction, then hand the tick back to
+    ``Participant.persisted``.
+    """
 
     records: tuple[bytes, ...]
     messages: tuple[SignedMessage, ...]
@@ -22,8 +26,8 @@ class Tick:
 class Outbox:
     """Collects records, messages and reports in the order in which they were caused.
 
-    Bodies are written once for each witness: :meth:`body` remembers the wtxids of unarchived transactions whose bodies are
-    durable.
+    Bodies are written once for each witness: :meth:`body` remembers the wtxids of unarchived transactions
+    whose bodies are durable.
     """
 
     def __init__(self) -> None:

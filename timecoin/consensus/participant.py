@@ -1,13 +1,15 @@
 """The participant: finality and Tendermint joined into one node of the protocol (protocol.md 4 to 6).
 
-Pure: inputs carry ``now`` in milliseconds, outputs are the effects of :mod:`timecoin.consensus.effects` and the journal
-ticks of :meth:`Participant.take_tick`. All messages given to it were verified by their signatures. The node and the
-simulator drive the same object:
+Pure: inputs carry ``now`` in milliseconds, outputs are the effects of :mod:`timecoin.consensus.effects` and
+the journal ticks of :meth:`Participant.take_tick`. All messages given to it were verified by their
+signatures. The node and the simulator drive the same object:
 
 * after every input, carry out :meth:`Participant.take_effects`;
-* when no journal write is under way, :meth:`Participant.take_tick`, write its records in one transaction, then
+* when no journal write is under way, :meth:`Participant.take_tick`, write its records in one transaction,
+then
   :meth:`Participant.persisted`;
-* while :attr:`Participant.busy`, give no input but :meth:`Participant.step`, so that a large block never makes a long tick.
+* while :attr:`Participant.busy`, give no input but :meth:`Participant.step`, so that a large block never
+makes a long tick.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ from timecoin.primitives.transaction import Transaction
 
 
 class Participant:
-    """One node of the protocol: a masternode when ``identity`` is a member of the current set, else a follower."""
+    """One node of the protocol: a masternode when ``identity`` is a member of the current set, else a
+    follower.
+    """
 
     def __init__(
         self,
@@ -191,7 +195,9 @@ class Participant:
         self._after()
 
     def _ask_again(self) -> None:
-        """What was asked for may have been lost, or its source be gone: whoever named a body in turn, every sync interval."""
+        """What was asked for may have been lost, or its source be gone: whoever named a body in turn, every
+        sync interval.
+        """
         self._askings += 1
         wanted: dict[int, list[bytes]] = {}
         for tally in self.finality.counter.tallies.bodies_wanted():
@@ -216,7 +222,9 @@ class Participant:
         self._context.alive = mask
 
     def hear(self, operator_key: bytes, epoch: int, now: int, *, complete: bool = True) -> None:
-        """An authenticated masternode told its open epoch, and (``complete``) has shown what it has of mine."""
+        """An authenticated masternode told its open epoch, and (``complete``) has shown what it has of
+        mine.
+        """
         self._context.now = now
         self.permit.hear(operator_key, epoch, complete=complete)
         self._settle_permit()
@@ -381,7 +389,8 @@ class Participant:
             context.outbox.message(RecordKind.BUNDLE, bundle.signed(identity.sign(bundle.digest)))
 
     def _journal_bodies(self, entries: Iterable[Entry]) -> None:
-        # With its parents, voted for or not: a body that comes back without them would not be valid by itself.
+        # With its parents, voted for or not: a body that comes back without them would not be valid by
+        # itself.
         outbox = self._context.outbox
         for entry in entries:
             for ancestor in sorted(all_ancestors(entry), key=lambda each: each.order):
@@ -478,7 +487,8 @@ class Participant:
             context.emit(fx.Misbehaviour(event))
 
     def _report_final(self, event: events.Final) -> None:
-        # After a restart the tallies make it final again: what the journal says was reported is not told twice.
+        # After a restart the tallies make it final again: what the journal says was reported is not told
+        # twice.
         if event.txid not in self._final_ms:
             self._final_ms[event.txid] = event.milliseconds
             self._context.outbox.report(fx.Report(event.txid, fx.Change.FINAL, event.milliseconds))
@@ -505,7 +515,9 @@ class Participant:
         self._after()
 
     def adopt(self, block: Block, commit: Commit, now: int) -> bool:
-        """The next decided block came from a peer; False when it is not the next, or one is being dealt with."""
+        """The next decided block came from a peer; False when it is not the next, or one is being dealt
+        with.
+        """
         context = self._context
         context.now = now
         if self.syncing or block.header.height != self._current.number:
@@ -532,7 +544,9 @@ class Participant:
         self._context.emit(fx.CommitBlock(assembled, commit, times))
 
     def committed(self, now: int) -> None:
-        """The block of ``CommitBlock`` is durable and the source shows it: apply it, by calling :meth:`step` while busy."""
+        """The block of ``CommitBlock`` is durable and the source shows it: apply it, by calling :meth:`step`
+        while busy.
+        """
         context = self._context
         assert self._committing is not None
         context.now = now

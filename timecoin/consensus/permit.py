@@ -1,18 +1,22 @@
-"""May this node sign? Only with an intact journal, after it exchanged state with a quorum (protocol.md 4, *Journal*)."""
+"""May this node sign? Only with an intact journal, after it exchanged state with a quorum (protocol.md 4,
+*Journal*).
+"""
 
 from __future__ import annotations
 
 from timecoin.ledger.powerset import PowerSet
 
-# An honest node can be one epoch ahead of what more than a third of the power has told, and one more may be closing.
+# An honest node can be one epoch ahead of what more than a third of the power has told, and one more may be
+# closing.
 _EPOCHS_AHEAD = 2
 
 
 class SigningPermit:
     """Remembers who was heard from since the start, and until which epoch this node must stay silent.
 
-    ``intact`` and ``fresh`` describe the journal as opened. ``silent_until`` is the highest epoch in which nothing may be
-    signed; the owner records it in the journal whenever :meth:`settle` or :meth:`contradicted` says so.
+    ``intact`` and ``fresh`` describe the journal as opened. ``silent_until`` is the highest epoch in which
+    nothing may be signed; the owner records it in the journal whenever :meth:`settle` or :meth:`contradicted`
+    says so.
     """
 
     def __init__(self, *, intact: bool, fresh: bool, silent_until: int = 0) -> None:
@@ -43,7 +47,8 @@ class SigningPermit:
         return [(epoch, member.power) for member, epoch in pairs if epoch is not None]
 
     def network_epoch(self, members: PowerSet) -> int:
-        """The highest epoch that masternodes of more than a third of the power say they reached; 0 when nobody does.
+        """The highest epoch that masternodes of more than a third of the power say they reached; 0 when
+        nobody does.
 
         A single liar cannot move it, unlike the plain maximum.
         """
@@ -55,7 +60,9 @@ class SigningPermit:
         return 0
 
     def settle(self, members: PowerSet, own_index: int | None, own_epoch: int) -> bool:
-        """Look whether the exchange is complete by now; True when that ended a doubt and ``silent_until`` must be recorded."""
+        """Look whether the exchange is complete by now; True when that ended a doubt and ``silent_until``
+        must be recorded.
+        """
         if self.exchanged or own_index is None:
             return False
         own = members.members[own_index]
@@ -77,7 +84,9 @@ class SigningPermit:
         return True
 
     def contradicted(self, epoch: int) -> bool:
-        """Shown a message of its own key that the journal lacks; True when ``silent_until`` changed and must be recorded."""
+        """Shown a message of its own key that the journal lacks; True when ``silent_until`` changed and must
+        be recorded.
+        """
         if epoch <= self.silent_until:
             return False
         self.silent_until = epoch
@@ -89,5 +98,7 @@ class SigningPermit:
         self.silent_until = 0
 
     def allows(self, epoch: int, members: PowerSet) -> bool:
-        """May anything be signed in the open ``epoch``? Not while silent, unexchanged, or behind the network."""
+        """May anything be signed in the open ``epoch``? Not while silent, unexchanged, or behind the
+        network.
+        """
         return self.exchanged and epoch > self.silent_until and self.network_epoch(members) <= epoch

@@ -1,7 +1,7 @@
 """What the journal holds: one kind byte and the canonical bytes of one thing (protocol.md 4).
 
-The journal is written before anything that it records is sent; after a crash the participant is rebuilt from these records
-and the chain alone.
+The journal is written before anything that it records is sent; after a crash the participant is rebuilt from
+these records and the chain alone.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def encode_list(items: Iterable[bytes]) -> bytes:
 
 
 def decode_list(payload: bytes, limit: int) -> list[bytes]:
-    """Read what :func:`encode_list` wrote, of at most ``limit`` bytes an item; :class:`DecodeError` otherwise."""
+    """Read what :func:`encode_list` wrote, of at most ``limit`` bytes an item; :class:`DecodeError`
+    otherwise.
+    """
     reader = Reader(payload)
     count = reader.compact_size()
     if count > len(payload):

@@ -16,10 +16,13 @@ from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
 class Restoration:
     """Puts bodies into the pool; of those that it refuses now, my votes keep their locks.
 
-    ``pending`` are the transactions submitted to this node: what can never be valid again is rejected and leaves it.
+    ``pending`` are the transactions submitted to this node: what can never be valid again is rejected and
+    leaves it.
     """
 
-    def __init__(self, finality: Finality, context: Context, pending: dict[bytes, PendingTransaction]) -> None:
+    def __init__(
+        self, finality: Finality, context: Context, pending: dict[bytes, PendingTransaction]
+    ) -> None:
         self._finality = finality
         self._context = context
         self._pending = pending

@@ -1,4 +1,6 @@
-"""Reading the journal back after a start: what was signed, received and promised, sorted by what it is for (protocol.md 4)."""
+"""Reading the journal back after a start: what was signed, received and promised, sorted by what it is for
+(protocol.md 4).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class RestoredBody(NamedTuple):
 class Restored:
     """The records of a journal, decoded. ``started`` is the clock of this start, in milliseconds.
 
-    ``bodies`` are all journaled transactions by wtxid; one txid may have come with several witnesses. Raises ``DecodeError`` while it is filled when a record does not read back: the journal is then not intact.
+    ``bodies`` are all journaled transactions by wtxid; one txid may have come with several witnesses. Raises
+    ``DecodeError`` while it is filled when a record does not read back: the journal is then not intact.
     """
 
     def __init__(self, records: Iterable[bytes], started: int) -> None:
@@ -61,7 +64,9 @@ class Restored:
             self._messages.extend(_messages(kind, payload))
 
     def transactions(self) -> Iterator[RestoredBody]:
-        """Each transaction once, as it was first journaled; what was submitted here and never voted for comes last."""
+        """Each transaction once, as it was first journaled; what was submitted here and never voted for comes
+        last.
+        """
         by_txid: dict[bytes, Transaction] = {}
         for tx in self.bodies.values():
             by_txid.setdefault(tx.txid, tx)

@@ -1,8 +1,9 @@
 """Who gets told what: relaying, asking and answering, so that nothing is lost for good (protocol.md 8).
 
-Pure as the participant is: it looks at no clock and owns no socket; peers are handed in and :meth:`Gossip.tick` brings the
-time. What a peer has is known from what it sent, from its status, and from its votes; what it lacks is sent to it, at once
-where it has no connection of its own to the source, else when its status shows that it missed it.
+Pure as the participant is: it looks at no clock and owns no socket; peers are handed in and
+:meth:`Gossip.tick` brings the time. What a peer has is known from what it sent, from its status, and from its
+votes; what it lacks is sent to it, at once where it has no connection of its own to the source, else when its
+status shows that it missed it.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class GossipPeer(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PeerView:
-    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a gap.
+    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a
+    gap.
 
     ``told``: that of its last status and ours then; ``sent``: up to which number it was sent some in answer.
     """
@@ -82,7 +84,9 @@ class PeerView:
 
 
 class Gossip:
-    """The relay of one node. ``read_bundle(position, sequence, peer)`` sends a bundle that only the journal still holds."""
+    """The relay of one node. ``read_bundle(position, sequence, peer)`` sends a bundle that only the journal
+    still holds.
+    """
 
     def __init__(
         self,
@@ -111,7 +115,9 @@ class Gossip:
         return self._peers.values()
 
     def peer_connected(self, peer: GossipPeer) -> PeerView:
-        """The handshake is through: tell where we are, and what was submitted here and may have reached nobody yet."""
+        """The handshake is through: tell where we are, and what was submitted here and may have reached
+        nobody yet.
+        """
         view = PeerView(peer)
         view.inventory.extend(self._participant.pending())
         self._identify(view)
@@ -230,7 +236,8 @@ class Gossip:
     def _has_shown_mine(self, status: wire.Status) -> bool:
         """Has the peer, no further than I, nothing of my own making that I lack?
 
-        Its second status of a connection comes behind all that my first made it send, but tells of the round at hand only.
+        Its second status of a connection comes behind all that my first made it send, but tells of the round
+        at hand only.
         """
         participant = self._participant
         height, mine = participant.height, participant.signer
@@ -336,7 +343,9 @@ class Gossip:
         self._raise_sequence(view, bundle)
 
     def announce_transaction(self, txid: bytes, local: bool, now: int) -> None:
-        """A transaction became known and valid: push a local one, announce others where they are not known yet."""
+        """A transaction became known and valid: push a local one, announce others where they are not known
+        yet.
+        """
         self._requested.pop(txid, None)
         if local:
             entry = self._participant.finality.pool.get(txid)

@@ -1,6 +1,8 @@
-"""The bundles of the open epoch, kept for peers that lack them: the newest in memory, all of them in the journal.
+"""The bundles of the open epoch, kept for peers that lack them: the newest in memory, all of them in the
+journal.
 
-Certificates travel as whole bundles (protocol.md 4), so whatever a peer missed is found here by signer and sequence.
+Certificates travel as whole bundles (protocol.md 4), so whatever a peer missed is found here by signer and
+sequence.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from timecoin.p2p.messages import MAX_BUNDLES
 
 
 class BundleShelf:
-    """Encoded bundles by (signer, sequence), at most ``max_bytes`` of them; when full the oldest leave memory.
+    """Encoded bundles by (signer, sequence), at most ``max_bytes`` of them; when full the oldest leave
+    memory.
 
     What left memory is told by :attr:`evicted` and can still be read from the journal by its position.
     """
