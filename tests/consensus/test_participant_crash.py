@@ -38,7 +38,7 @@ class CrashTest(SynchronousTestCase):
         writes = baseline[1].disk.writes
         self.assertGreater(writes, 20)
         for number in range(writes):
-            # Before and after it in turn: after one write and before the next differ in what is on the wire only.
+            # Before and after in turn: after one write and before the next differ in what is on the wire only.
             network = short_life()
             network[1].disk.crash_at = (number, number % 2 == 1)
             self.assert_recovers(network)
