@@ -44,6 +44,8 @@ setup(
             "import-linter >=2.3, <3",
             "towncrier >=24.8, <27",
             "build >=1.2, <2",
+            "setuptools >=75",
+            "wheel >=0.43",
         ],
     },
     entry_points={"console_scripts": ["timecoin = timecoin.cli.main:main"]},

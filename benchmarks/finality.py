@@ -29,8 +29,9 @@ from timecoin.primitives.transaction import make_outpoint
 from timecoin.rpc.async_client import AsyncClient
 from timecoin.rpc.client import BlockingClient
 
-BURST = 0.02
-"""Seconds between two submissions to a node; what is due by then goes in one request."""
+BURST, LIGHT_BURST = 0.02, 0.004
+"""Seconds between two submissions to a node under load, and with at most 200 payments a second; what is due by then goes in one
+request."""
 CONNECTIONS = 8
 """Connections to each node in turn: a node answers a submission when it is on disk, and one connection after the other."""
 DRAIN = 30.0
@@ -78,7 +79,7 @@ class Load:
         for number, sender in enumerate(senders):
             loop = task.LoopingCall(self._submit, sender, number)
             loop.clock = self._reactor
-            loop.start(BURST)
+            loop.start(BURST if self._rate > 200 else LIGHT_BURST)
             loops.append(loop)
         await self._until(lambda: self._next >= len(self._payments), seconds + 10)
         await self._until(lambda: self.done + len(self._refused) >= len(self._payments), DRAIN)

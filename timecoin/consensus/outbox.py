@@ -39,6 +39,16 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._records or self._messages or self._reports)
 
+    @property
+    def has_messages(self) -> bool:
+        """Do my own messages wait, on which others wait?"""
+        return bool(self._messages)
+
+    @property
+    def has_reports(self) -> bool:
+        """Do users wait to be told?"""
+        return bool(self._reports)
+
     def record(self, kind: RecordKind, payload: bytes) -> None:
         """Write this before anything that is added later is sent."""
         self._records.append(Record(kind, payload).encode())

@@ -15,6 +15,7 @@ makes a long tick.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from enum import Enum
 
 from timecoin.consensus import effects as fx
 from timecoin.consensus import events, steps
@@ -42,6 +43,14 @@ from timecoin.mempool.admission import Prepared
 from timecoin.mempool.entry import Entry, all_ancestors
 from timecoin.primitives.block import Block, Commit
 from timecoin.primitives.transaction import Transaction
+
+
+class Urgency(Enum):
+    """What waits for the journal: a vote on a block, on which everybody waits; users' reports; or only what is collected."""
+
+    AT_ONCE = "at once"
+    SOON = "soon"
+    IN_TIME = "in time"
 
 
 class Participant:
@@ -363,10 +372,18 @@ class Participant:
         """Is there anything to make durable?"""
         return bool(self._context.outbox) or (self.may_sign and self.finality.has_draft)
 
-    def take_tick(self, now: int) -> Tick | None:
-        """What has to be made durable now, or None. My new bundles are signed here."""
+    @property
+    def urgency(self) -> Urgency:
+        """How soon the next tick is wanted."""
+        outbox = self._context.outbox
+        if outbox.has_messages:
+            return Urgency.AT_ONCE
+        return Urgency.SOON if outbox.has_reports else Urgency.IN_TIME
+
+    def take_tick(self, now: int, *, bundles: bool = True) -> Tick | None:
+        """What has to be made durable now, or None. My new ``bundles`` are signed here: not before each tick, as each one costs."""
         self._context.now = now
-        if self.may_sign:
+        if self.may_sign and bundles:
             self._sign_bundles()
         return self._context.outbox.take() if self._context.outbox else None
 

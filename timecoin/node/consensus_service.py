@@ -19,7 +19,7 @@ from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.consensus.outbox import Tick
-from timecoin.consensus.participant import Participant
+from timecoin.consensus.participant import Participant, Urgency
 from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.records import RecordKind
 from timecoin.consensus.restoring import Restored
@@ -42,6 +42,10 @@ TICK = 0.05
 """Seconds between two looks at the clock."""
 FLUSH_MIN, FLUSH_MAX = 0.010, 0.050
 """A journal tick waits this long after the one before it: the shortest, and the longest under load (protocol.md 4)."""
+REPORT_PAUSE = 0.002
+"""What users are told waits only this long while there is little to do."""
+CLOCK_GRAIN = 0.001
+"""A timer may fire this much before its time."""
 RECORD_PAUSE = 0.0015
 """Seconds of pause for each record of the tick before: every bundle costs each node half a millisecond, however little it says."""
 SHELF_BYTES = 32 << 20
@@ -87,7 +91,7 @@ class ConsensusService(Service):
         self._waiting: list[Deferred[None]] = []
         self._written: list[Deferred[None]] = []
         self._flush_call: IDelayedCall | None = None
-        self._last_flush = 0.0
+        self._last_flush = self._last_bundle = 0.0
         self._flush_pause = FLUSH_MIN
         self._failed = False
         self._timers: set[IDelayedCall] = set()
@@ -231,19 +235,36 @@ class ConsensusService(Service):
     # Journal ticks
 
     def _schedule_flush(self) -> None:
-        if self._writing is not None or self._flush_call is not None or self._failed or not self.running:
+        if self._writing is not None or self._failed or not self.running:
             return
-        if self.participant.wants_tick or self.gossip.has_push:
-            due = self._last_flush + self._flush_pause - self._reactor.seconds()
-            self._flush_call = self._reactor.callLater(max(0.0, due), self._flush)
+        if not (self.participant.wants_tick or self.gossip.has_push):
+            return
+        wait = max(0.0, self._next_flush() - self._reactor.seconds())
+        if self._flush_call is None:
+            self._flush_call = self._reactor.callLater(wait, self._flush)
+        elif self._flush_call.getTime() > self._reactor.seconds() + wait:
+            self._flush_call.reset(wait)
+
+    def _next_flush(self) -> float:
+        """When the next tick may come: votes on blocks wait for nothing, bundles for a pause after the ones before."""
+        urgency = self.participant.urgency
+        if urgency is Urgency.AT_ONCE:
+            return 0.0
+        if urgency is Urgency.SOON and self._flush_pause <= FLUSH_MIN:
+            return self._last_flush + REPORT_PAUSE
+        return self._last_bundle + self._flush_pause
 
     def _flush(self) -> None:
         self._flush_call = None
         self.gossip.flush()
         if self.participant.busy:
             return
-        tick = self.participant.take_tick(self.now_ms())
-        self._last_flush = self._reactor.seconds()
+        moment = self._reactor.seconds()
+        bundles = moment - self._last_bundle >= self._flush_pause - CLOCK_GRAIN
+        tick = self.participant.take_tick(self.now_ms(), bundles=bundles)
+        self._last_flush = moment
+        if bundles:
+            self._last_bundle = moment
         self._written, self._waiting = self._waiting, []
         if tick is not None and tick.records:
             self._writing = Deferred.fromCoroutine(self._write(tick))
