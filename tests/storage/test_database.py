@@ -15,10 +15,10 @@ from timecoin.storage.database import (
     file_uri,
     identify,
     open_database,
-    pack_database,
     reading,
 )
 from timecoin.storage.errors import DatabaseUnavailable, WriteFailed, WrongGenesis, WrongSchema
+from timecoin.storage.packing import pack_database
 
 ZCONFIG = """
 <zodb>

@@ -9,6 +9,7 @@ from typing import Any
 from timecoin.storage.database import reading
 from timecoin.storage.delta import split_txids
 from timecoin.storage.errors import UnknownBlock
+from timecoin.storage.finaltimes import time_at
 
 RECENT_BYTES = 8_000_000
 RECENT_TXIDS = 32
@@ -50,6 +51,7 @@ class Archive:
         self._database = database
         self._blocks = Recent(RECENT_BYTES)
         self._txids = Recent(RECENT_BYTES // 8)
+        self._times = Recent(RECENT_BYTES // 32)
 
     def block(self, height: int) -> bytes:
         """The encoded block at *height*."""
@@ -66,6 +68,10 @@ class Archive:
         except UnknownBlock:
             return None
         return joined[32 * position : 32 * position + 32] or None
+
+    def final_ms(self, height: int, position: int) -> int | None:
+        """Milliseconds that the transaction at *position* took to become final here; None when not seen."""
+        return time_at(self._body(self._times, height, 5), position)
 
     def block_hash(self, height: int) -> bytes:
         """The hash of the block at *height*."""

@@ -21,10 +21,11 @@ from typing import Any, Self
 from timecoin.ledger.coins import Coin, decode_coin
 from timecoin.ledger.state import LedgerState
 from timecoin.storage.archive import Archive
-from timecoin.storage.database import file_of, pack_database
+from timecoin.storage.database import file_of
 from timecoin.storage.delta import CommittedBlock
 from timecoin.storage.errors import CoinsBusy, UnknownBlock
 from timecoin.storage.opening import open_blocks, open_coins, stored_tip, unmerged_deltas
+from timecoin.storage.packing import interrupt_pack, pack_database
 from timecoin.storage.reader import ChainReader, CoinLookup, TipRecord
 from timecoin.storage.snapshot import CoinSnapshot
 from timecoin.storage.writer import CHUNK_KEYS, ChainWriter, Committed, Limits, Merged
@@ -180,7 +181,7 @@ class ChainStore:
         on.
 
         *margin*: seconds of history kept. ``CoinsBusy`` while a snapshot is open or a pack under way,
-        ``WriteFailed``.
+        ``WriteFailed``, ``PackInterrupted``.
         """
         with self._lock:
             if self._snapshots or self._packing:
@@ -196,6 +197,11 @@ class ChainStore:
         Drop merged changes and old states from the blocks database, about half of it; copies all blocks, so
         seldom.
 
-        Goes on beside everything else, but not beside itself. ``WriteFailed``.
+        Goes on beside everything else, but not beside itself. ``WriteFailed``, ``PackInterrupted``.
         """
         pack_database(self._blocks, now() - margin, file_of(self._uri_blocks) is None)
+
+    def end_packing(self) -> None:
+        """End a pack that is under way in another thread, soon; none begins after that."""
+        for database in (self._blocks, self._coins_database):
+            interrupt_pack(database)

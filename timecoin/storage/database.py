@@ -9,12 +9,12 @@ from typing import Any
 
 import transaction
 import ZODB
-from ZODB.FileStorage import FileStorage
 
 from timecoin.storage.errors import DatabaseUnavailable, StorageError, WriteFailed, WrongGenesis, WrongSchema
-from timecoin.storage.files import sync_directory, sync_file
+from timecoin.storage.files import sync_directory
+from timecoin.storage.packing import PlainFile
 
-SCHEMA = 1
+SCHEMA = 2
 POOL_SIZE = 16
 """
 Connections expected at a time: the writer, the reactor's reader and one for each thread that serves blocks.
@@ -63,7 +63,7 @@ def _open(uri: str, options: dict[str, Any]) -> Any:
 
         factory, own = zodburi.resolve_uri(uri)
         return ZODB.DB(factory(), **{**options, **_chosen(own)})
-    storage = FileStorage(str(path))
+    storage = PlainFile(path)
     try:
         sync_directory(path.parent)
         return ZODB.DB(storage, **options)
@@ -145,24 +145,3 @@ def check_identity(root: Any, kind: str, chain_id: bytes) -> bool:
 def identify(root: Any, kind: str, chain_id: bytes) -> None:
     """Mark an empty database as *kind* of the network *chain_id*, in the caller's transaction."""
     root["identity"] = (kind, SCHEMA, chain_id)
-
-
-def pack_database(database: Any, before: float, keep_old: bool = True) -> None:
-    """
-    Drop what was no longer current at Unix time *before* (seconds); blocks for seconds to minutes, any
-    thread.
-
-    ZODB renames the packed file into place without syncing it, hence the old file, unless *keep_old*, is
-    removed here, and only once the new one is durable. ``WriteFailed`` when the backend refuses.
-    """
-    try:
-        database.pack(before)
-        storage = database.storage
-        if isinstance(storage, FileStorage):
-            path = Path(storage.getName())
-            sync_file(path)
-            sync_directory(path.parent)
-            if not keep_old:
-                path.with_name(path.name + ".old").unlink(missing_ok=True)
-    except Exception as error:  # each backend has errors of its own, without a common base
-        raise WriteFailed(f"cannot pack {database.getName()}: {_one_line(error)}") from error

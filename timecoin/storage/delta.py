@@ -26,7 +26,7 @@ class CommittedBlock:
     ``commit`` is the commit that decided it; ``state`` the encoded ledger state after it; ``added`` maps
     outpoints (36 bytes) to coin bytes, ``removed`` names outpoints that were in the set before; ``txids`` in
     block order, coinbase first. An outpoint in both ``added`` and ``removed`` was made and spent in the block
-    and enters nothing.
+    and enters nothing. ``times`` is ``finaltimes.pack_times`` of the transactions, empty when none is known.
     """
 
     height: int
@@ -38,6 +38,7 @@ class CommittedBlock:
     added: dict[bytes, bytes]
     removed: tuple[bytes, ...]
     txids: tuple[bytes, ...]
+    times: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ class CoinsBusy(StorageError):
     """Packing and snapshots of the coin database exclude each other."""
 
 
+class PackInterrupted(StorageError):
+    """A pack was ended because the node stops."""
+
+
 class Damaged(StorageError):
     """Something stored does not read back."""
 

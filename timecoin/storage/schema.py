@@ -43,12 +43,14 @@ class Blob(Persistent):  # type: ignore[misc]
 
 class Entry(Persistent):  # type: ignore[misc]
     """
-    One decided block: hash, header and commit at hand, the block and its txids (32 bytes each) behind
-    references.
+    One decided block: hash, header and commit at hand; the block, its txids (32 bytes each) and their times
+    to finality (u32 each) behind references.
     """
 
-    def __init__(self, block_hash: bytes, header: bytes, commit: bytes, block: bytes, txids: bytes) -> None:
-        self.parts: tuple[Any, ...] = (block_hash, header, commit, Blob(block), Blob(txids))
+    def __init__(
+        self, block_hash: bytes, header: bytes, commit: bytes, block: bytes, txids: bytes, times: bytes
+    ) -> None:
+        self.parts: tuple[Any, ...] = (block_hash, header, commit, Blob(block), Blob(txids), Blob(times))
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.parts

@@ -111,7 +111,8 @@ class ChainWriter:
         return Committed(delta, block.block_hash, block.state, count, merged)
 
     def _store(self, block: CommittedBlock, delta: BlockDelta, count: int) -> None:
-        entry = Entry(block.block_hash, block.header, block.commit, block.block, b"".join(block.txids))
+        txids = b"".join(block.txids)
+        entry = Entry(block.block_hash, block.header, block.commit, block.block, txids, block.times)
         changes, state = Blob(encode_delta(delta)), Blob(block.state)
         large = (*entry.parts[3:], changes, state)
         with committing(self._blocks) as root:
