@@ -112,3 +112,23 @@ class PoolTests(SynchronousTestCase):
         for n in range(10_000):
             self.pool.remove(self.put(spend([genesis_outpoint(0)], salt=2 * (n % 50))))
         self.assertLess(len(self.pool._cheapest._heap), 5_000)
+
+    def test_totals(self) -> None:
+        a, b, c, d = self.family()
+        pool, size = self.pool, sum(each.size for each in (a, b, c, d))
+        self.assertEqual((pool.serialized, pool.fees), (size, 400_000))
+        pool.certify(a)
+        pool.certify(b)
+        self.assertEqual((pool.certified, pool.final), (2, 0))
+        pool.finalize(a)
+        pool.finalize(c)
+        self.assertTrue(c.final and not c.certified)
+        self.assertEqual((pool.certified, pool.final), (1, 2))
+        pool.certify(c)
+        self.assertEqual((pool.certified, pool.final), (1, 2))
+        for each in (a, b, c, d):
+            pool.lapse(each)
+        self.assertEqual((pool.certified, pool.final, b.certified), (0, 2, False))
+        for each in (d, c, b, a):
+            pool.remove(each)
+        self.assertEqual((pool.serialized, pool.fees, pool.certified, pool.final, pool.bytes), (0,) * 5)

@@ -259,9 +259,8 @@ class Finality(Admitting):
 
     def _reopen(self, entry: Entry) -> bool:
         """Carry a pending transaction over the border; False when it is rejected."""
-        if entry.certified:
-            self.pool.offer_again(entry)
-        entry.voted = entry.certified = entry.acked = False
+        self.pool.lapse(entry)
+        entry.voted = entry.acked = False
         entry.openings += 1
         if entry.openings > self.params.pending_epochs:
             self._reject(entry, REJECTED_EXPIRED)

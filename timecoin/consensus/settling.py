@@ -46,7 +46,7 @@ class Settling(FinalityView):
         entry = tally.entry
         if entry is None or entry.certified:
             return
-        entry.certified = True
+        self.pool.certify(entry)
         self._certified.add(entry)
         for rival in self.pool.rivals(entry):
             if rival.certified:
@@ -67,7 +67,7 @@ class Settling(FinalityView):
                 self._mark_final(each, now, archived=False)
 
     def _mark_final(self, entry: Entry, now: int, *, archived: bool) -> None:
-        entry.final = True
+        self.pool.finalize(entry)
         milliseconds = max(0, now - entry.first_seen)
         self._final_ms[entry.txid] = milliseconds
         self._events.append(ev.Final(entry.txid, milliseconds, archived))

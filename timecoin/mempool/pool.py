@@ -13,12 +13,15 @@ from timecoin.primitives.transaction import OutPoint
 class Pool:
     """Holds entries up to ``max_bytes`` of memory; knows which of them compete for a coin.
 
-    Iteration is in the order of admission, so parents come before children.
+    Iteration is in the order of admission, so parents come before children.  Kept up: ``bytes`` of memory,
+    ``serialized`` bytes and ``fees`` of all entries, how many are ``certified`` but not final, and how many
+    are ``final``.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.bytes = 0
+        self.bytes = self.serialized = self.fees = 0
+        self.certified = self.final = 0
         self._entries: dict[Hash, Entry] = {}
         self._spender: dict[OutPoint, Entry] = {}
         self._contested: dict[OutPoint, list[Entry]] = {}
@@ -74,13 +77,13 @@ class Pool:
         self._order += 1
         entry.order = self._order
         self._entries[txid] = entry
-        self.bytes += entry.memory
+        self._count(entry, 1)
         self._cheapest.push(entry)
 
     def remove(self, entry: Entry) -> None:
         """Take an entry out; its children stay, without it as a parent."""
         del self._entries[entry.txid]
-        self.bytes -= entry.memory
+        self._count(entry, -1)
         for parent in entry.parents.values():
             del parent.children[entry.txid]
         for child in entry.children.values():
@@ -88,6 +91,18 @@ class Pool:
         for outpoint in entry.outpoints:
             self._unspend(outpoint, entry)
         self._cheapest.forget(self)
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        self.bytes += sign * entry.memory
+        self.serialized += sign * entry.size
+        self.fees += sign * entry.fee
+        self._tally(entry, sign)
+
+    def _tally(self, entry: Entry, sign: int) -> None:
+        if entry.final:
+            self.final += sign
+        elif entry.certified:
+            self.certified += sign
 
     def _unspend(self, outpoint: OutPoint, entry: Entry) -> None:
         several = self._contested.get(outpoint)
@@ -99,9 +114,25 @@ class Pool:
         if len(several) == 1:
             del self._contested[outpoint]
 
-    def offer_again(self, entry: Entry) -> None:
-        """Let an entry that was certified be evicted again: its certificate lapsed."""
-        self._cheapest.push(entry)
+    def certify(self, entry: Entry) -> None:
+        """Mark an entry certified."""
+        self._tally(entry, -1)
+        entry.certified = True
+        self._tally(entry, 1)
+
+    def finalize(self, entry: Entry) -> None:
+        """Mark an entry final, for good."""
+        self._tally(entry, -1)
+        entry.final = True
+        self._tally(entry, 1)
+
+    def lapse(self, entry: Entry) -> None:
+        """Take the certificate of an entry away: its epoch is over, and it may be evicted again."""
+        if entry.certified:
+            self._tally(entry, -1)
+            entry.certified = False
+            self._tally(entry, 1)
+            self._cheapest.push(entry)
 
     def victims(
         self,

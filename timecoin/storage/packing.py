@@ -68,7 +68,7 @@ def pack_database(database: Any, before: float, keep_old: bool = True) -> None:
 
 
 def interrupt_pack(database: Any) -> None:
-    """End a pack under way soon, and refuse later ones; only in plain files, other storages pack elsewhere."""
+    """End a pack under way soon, refuse later ones; only in plain files, other storages pack elsewhere."""
     storage = database.storage
     if isinstance(storage, PlainFile):
         storage.pack_ends.set()
