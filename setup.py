@@ -1,12 +1,14 @@
 """Packaging of TimeCoin: dependencies are ranges, each chosen in docs/decisions."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 setup(
     name="timecoin",
     version="0.1.0",
     description="A cryptocurrency node whose masternodes finalise every payment by quorum votes",
-    long_description=open("README.rst", encoding="utf-8").read(),
+    long_description=Path(__file__).with_name("README.rst").read_text(encoding="utf-8"),
     long_description_content_type="text/x-rst",
     license="MIT",
     python_requires=">=3.11",

@@ -1,7 +1,9 @@
 """Open-loop load on a devnet of real processes: from submission to final on every node.
 
-``python -m benchmarks.finality --nodes 4 --rate 1000 --seconds 60`` prints one JSON object. All payments are signed before
-the clock starts; each is submitted at its time whatever became of the earlier ones, to the node that its chain belongs to.
+``python -m benchmarks.finality --nodes 4 --rate 1000 --seconds 60`` prints one JSON object. All payments are signed
+before
+the clock starts; each is submitted at its time whatever became of the earlier ones, to the node that its chain
+belongs to.
 Latency runs from the time at which a payment was due to the time at which the last node reports it final.
 """
 
@@ -30,10 +32,12 @@ from timecoin.rpc.async_client import AsyncClient
 from timecoin.rpc.client import BlockingClient
 
 BURST, LIGHT_BURST = 0.02, 0.004
-"""Seconds between two submissions to a node under load, and with at most 200 payments a second; what is due by then goes in one
+"""Seconds between two submissions to a node under load, and with at most 200 payments a second; what is due by then
+goes in one
 request."""
 CONNECTIONS = 8
-"""Connections to each node in turn: a node answers a submission when it is on disk, and one connection after the other."""
+"""Connections to each node in turn: a node answers a submission when it is on disk, and one connection after the
+other."""
 DRAIN = 30.0
 """Seconds that the last payments may take."""
 
@@ -59,6 +63,7 @@ class Load:
         self._final_on = [0] * len(payments)
         self.submitted = 0
         self.done = 0
+        self.memory: list[float] = []
 
     def _client(self, node: dict[str, Any]) -> AsyncClient:
         return AsyncClient(self._reactor, node["rpc"], Path(node["cookie"]))
@@ -81,7 +86,11 @@ class Load:
             loop.clock = self._reactor
             loop.start(BURST if self._rate > 200 else LIGHT_BURST)
             loops.append(loop)
+        watch = task.LoopingCall(self._watch_memory)
+        watch.clock = self._reactor
+        watch.start(max(1.0, seconds / 10))
         await self._until(lambda: self._next >= len(self._payments), seconds + 10)
+        watch.stop()
         await self._until(lambda: self.done + len(self._refused) >= len(self._payments), DRAIN)
         for loop in loops:
             loop.stop()
@@ -92,6 +101,9 @@ class Load:
         end = time.time() + limit
         while not condition() and time.time() < end:
             await task.deferLater(self._reactor, 0.05)
+
+    def _watch_memory(self) -> None:
+        self.memory.append(rss_mb(self._nodes[0]["pid"]))
 
     def _submit(self, senders: list[AsyncClient], node: int) -> None:
         due = min(len(self._payments), int((time.time() - self._start) * self._rate))
@@ -147,6 +159,7 @@ class Load:
             "p95_ms": round(percentile(late, 950), 1),
             "p99_ms": round(percentile(late, 990), 1),
             "max_ms": round(late[-1], 1) if late else 0.0,
+            "first_node_rss_mb": self.memory,
         }
 
 

@@ -23,7 +23,8 @@ class Payment:
 
 
 def make_payments(coins: Sequence[OwnedCoin], count: int, script: bytes) -> list[Payment]:
-    """``count`` payments, one after the other from each of ``coins`` in turn; each spends the change of the one before."""
+    """``count`` payments, one after the other from each of ``coins`` in turn; each spends the change of the one
+    before."""
     backend = get_backend()
     current = list(coins)
     payments = []

@@ -1,8 +1,11 @@
 """One node, a network of one, the real disk: from wire bytes to durable final.
 
-``python -m benchmarks.pipeline`` prints one JSON object: payments a second, and where the microseconds of each payment go.
-The figures of the first run are whole; the stages come from a second, as the clock reads that they take cost a fifth of the
-speed. Stages are CPU time of the thread that they run on; ``reactor`` ones exclude each other, ``thread`` ones run beside them.
+``python -m benchmarks.pipeline`` prints one JSON object: payments a second, and where the microseconds of each
+payment go.
+The figures of the first run are whole; the stages come from a second, as the clock reads that they take cost a fifth
+of the
+speed. Stages are CPU time of the thread that they run on; ``reactor`` ones exclude each other, ``thread`` ones run
+beside them.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ class NodeIniTests(FunctionalCase):
     async def test_as_it_comes(self) -> None:
         """etc/node.ini runs a node of the built-in devnet, and `timecoin rpc` finds it by the same file."""
         network = networks.get("devnet")
-        if not (is_free(network.p2p_port) and is_free(network.rpc_port)):
-            self.skipTest("somebody else listens on the devnet's ports")
+        for port in (network.p2p_port, network.rpc_port):
+            self.assertTrue(is_free(port), f"port {port} of the devnet must be free for this test")
         home = self.directory()
         config = _CHECKOUT / "etc" / "node.ini"
         node = self.run_child(

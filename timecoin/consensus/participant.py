@@ -46,7 +46,8 @@ from timecoin.primitives.transaction import Transaction
 
 
 class Urgency(Enum):
-    """What waits for the journal: a vote on a block, on which everybody waits; users' reports; or only what is collected."""
+    """What waits for the journal: a vote on a block, on which everybody waits; users' reports; or only what is
+    collected."""
 
     AT_ONCE = "at once"
     SOON = "soon"
@@ -381,7 +382,8 @@ class Participant:
         return Urgency.SOON if outbox.has_reports else Urgency.IN_TIME
 
     def take_tick(self, now: int, *, bundles: bool = True) -> Tick | None:
-        """What has to be made durable now, or None. My new ``bundles`` are signed here: not before each tick, as each one costs."""
+        """What has to be made durable now, or None. My new ``bundles`` are signed here: not before each tick, as
+        each one costs."""
         self._context.now = now
         if self.may_sign and bundles:
             self._sign_bundles()

@@ -103,9 +103,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def for_epoch_seconds(cls, epoch_seconds: int, **overrides: int) -> Parameters:
-        """Parameters for epochs of ``epoch_seconds``: with short ones clock bounds, time-outs and interim blocks shrink.
+        """Parameters for epochs of ``epoch_seconds``: with short ones clock bounds, time-outs and interim blocks
+        shrink.
 
-        Smaller interim blocks leave less for the closing one, whose decision is the pause at the border. Nothing grows beyond the defaults; ``overrides`` replace single values afterwards. Not validated.
+        Smaller interim blocks leave less for the closing one, whose decision is the pause at the border. Nothing
+        grows beyond the defaults; ``overrides`` replace single values afterwards. Not validated.
         """
         epoch = epoch_seconds * 1_000
         scaled = {

@@ -1,4 +1,5 @@
-"""Fetching decided blocks from peers: ranges from several at once, adopted one after the other (protocol.md 10, *Block sync*)."""
+"""Fetching decided blocks from peers: ranges from several at once, adopted one after the other (protocol.md 10,
+*Block sync*)."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class _Fetched:
 
 
 class ChainSync:
-    """Keeps the chain at the height of the peers. A peer that sends a false block is dropped, and the range asked of another."""
+    """Keeps the chain at the height of the peers. A peer that sends a false block is dropped, and the range asked of
+    another."""
 
     log = Logger()
 

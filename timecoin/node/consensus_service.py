@@ -47,7 +47,8 @@ REPORT_PAUSE = 0.002
 CLOCK_GRAIN = 0.001
 """A timer may fire this much before its time."""
 RECORD_PAUSE = 0.0015
-"""Seconds of pause for each record of the tick before: every bundle costs each node half a millisecond, however little it says."""
+"""Seconds of pause for each record of the tick before: every bundle costs each node half a millisecond, however
+little it says."""
 SHELF_BYTES = 32 << 20
 
 
@@ -281,7 +282,8 @@ class ConsensusService(Service):
         self._durable(tick)
 
     def _next_pause(self, tick: Tick, took: float) -> float:
-        """Twice the time that a write takes, so that the disk rests half of the time; longer the more there is to say."""
+        """Twice the time that a write takes, so that the disk rests half of the time; longer the more there is to
+        say."""
         crowd = len(tick.records) * RECORD_PAUSE
         return min(FLUSH_MAX, max(FLUSH_MIN, 2 * took, crowd))
 

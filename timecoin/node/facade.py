@@ -260,9 +260,12 @@ class Facade:
             total_power=status.total,
             final_ms=status.final_ms,
             height=status.height if archived else None,
-            block_hash=self._storage.chain.archive.block_hash(status.height) if archived and status.height is not None else None,
+            block_hash=self._block_hash(status.height) if archived else None,
             reason=status.reason,
         )
+
+    def _block_hash(self, height: int | None) -> Hash | None:
+        return None if height is None else self._storage.chain.archive.block_hash(height)
 
     def wait_final(self, txid: Hash, timeout_ms: int) -> Deferred[face.TxStatus | None]:
         """Its status as soon as it is settled, at the latest after ``timeout_ms``."""

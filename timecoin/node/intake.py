@@ -1,6 +1,7 @@
 """What peers send, on its way to the participant: decoded, bounded, verified in batches, then handed over in order.
 
-A peer that sends what no honest node sends is reported with ``misbehaved``; what a lagging honest node may send never is.
+A peer that sends what no honest node sends is reported with ``misbehaved``; what a lagging honest node may send
+never is.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from timecoin.primitives.transaction import MalformedTransaction, Transaction
 
 MAX_AHEAD = 2_000
 MAX_AHEAD_BYTES = 16 << 20
-"""Messages for the next height or epoch wait here until it opens; when full the oldest are dropped (peers send them again)."""
+"""Messages for the next height or epoch wait here until it opens; when full the oldest are dropped (peers send them
+again)."""
 BACKLOG_HIGH, BACKLOG_LOW = 4_000, 1_000
 """Unverified questions above which no peer is read, and below which reading goes on."""
 

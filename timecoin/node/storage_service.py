@@ -34,7 +34,8 @@ MERGE_PAUSE = 0.02
 class StorageService(Service):
     """Opens everything, writes block 0 into a new chain, and closes everything last.
 
-    Reads (:meth:`coin`, :meth:`archived`) answer at once on the reactor's thread; writes go through :meth:`in_chain_thread` and
+    Reads (:meth:`coin`, :meth:`archived`) answer at once on the reactor's thread; writes go through
+    :meth:`in_chain_thread` and
     :meth:`in_journal_thread`, one at a time each.
     """
 

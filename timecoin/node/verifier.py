@@ -1,4 +1,5 @@
-"""Signature checks in batches, answered in the order in which they were asked: few at once, many in chunks off the reactor."""
+"""Signature checks in batches, answered in the order in which they were asked: few at once, many in chunks off the
+reactor."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from timecoin.primitives.signing import SignatureBackend
 CHUNK = 64
 """Signatures verified by one thread in one go."""
 AT_ONCE = 24
-"""So many are verified on the reactor's thread, in about a millisecond: handing them to another thread takes as long."""
+"""So many are verified on the reactor's thread, in about a millisecond: handing them to another thread takes as
+long."""
 
 Answer = Callable[[bool], None]
 

@@ -1,4 +1,5 @@
-"""The node, wired: which services there are, in which order they start, and who is given whom. Nothing else is decided here."""
+"""The node, wired: which services there are, in which order they start, and who is given whom. Nothing else is
+decided here."""
 
 from __future__ import annotations
 
