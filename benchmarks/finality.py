@@ -64,6 +64,8 @@ class Load:
         self.submitted = 0
         self.done = 0
         self.memory: list[float] = []
+        self.missed = 0
+        self.stragglers: list[dict[str, Any]] = []
 
     def _client(self, node: dict[str, Any]) -> AsyncClient:
         return AsyncClient(self._reactor, node["rpc"], Path(node["cookie"]))
@@ -94,6 +96,7 @@ class Load:
         await self._until(lambda: self.done + len(self._refused) >= len(self._payments), DRAIN)
         for loop in loops:
             loop.stop()
+        await self._look_at_stragglers()
         for client in (*[each for several in senders for each in several], *pollers):
             client.close()
 
@@ -101,6 +104,15 @@ class Load:
         end = time.time() + limit
         while not condition() and time.time() < end:
             await task.deferLater(self._reactor, 0.05)
+
+    async def _look_at_stragglers(self) -> None:
+        late = [number for number, count in enumerate(self._final_on) if count < len(self._nodes)]
+        for node in self._nodes:
+            client = self._client(node)
+            for number in late[:3]:
+                status = await client.call("gettxstatus", self._payments[number].tx.txid[::-1].hex())
+                self.stragglers.append({"node": node["name"], "seen_final": self._final_on[number], **status})
+            client.close()
 
     def _watch_memory(self) -> None:
         self.memory.append(rss_mb(self._nodes[0]["pid"]))
@@ -131,6 +143,7 @@ class Load:
         while True:
             page = await poller.call("getfinalityevents", since, 1_000)
             since = page["last"] if not page["events"] else page["events"][-1]["n"]
+            self.missed += page["missed"]
             for event in page["events"]:
                 if event["status"] == "final":
                     self._final(event["txid"], event["time_ms"] / 1000)
@@ -160,6 +173,8 @@ class Load:
             "p99_ms": round(percentile(late, 990), 1),
             "max_ms": round(late[-1], 1) if late else 0.0,
             "first_node_rss_mb": self.memory,
+            "event_pages_missed": self.missed,
+            "stragglers": self.stragglers,
         }
 
 

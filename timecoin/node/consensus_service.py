@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -49,7 +49,7 @@ CLOCK_GRAIN = 0.001
 RECORD_PAUSE = 0.0015
 """Seconds of pause for each record of the tick before: every bundle costs each node half a millisecond, however
 little it says."""
-SHELF_BYTES = 32 << 20
+SHELF_BYTES = 16 << 20
 
 
 class ConsensusService(Service):
@@ -140,17 +140,14 @@ class ConsensusService(Service):
         return succeed(None)
 
     def _restore(self) -> None:
+        replayed, self._storage.replayed = self._storage.replayed, []
         try:
-            restored = Restored(self._storage.replayed, self.now_ms())
+            restored = Restored((record for _, record in replayed), self.now_ms())
         except DecodeError as error:
             raise StartRefused(f"the journal does not read back: {error}") from error
-        self._storage.replayed = []
+        self._remember_positions(replayed)
         self.participant.restore(restored)
-        for effect in self.participant.take_effects():
-            if isinstance(effect, fx.Announce):
-                self.gossip.announce(effect.message)
-            else:
-                self._carry_out(effect)
+        self._carry_out_all()
         self.participant.start(self.now_ms())
         self._after_input()
 
@@ -216,6 +213,10 @@ class ConsensusService(Service):
     def _after_input(self) -> None:
         if self._pumping:
             return
+        self._carry_out_all()
+        self._schedule_flush()
+
+    def _carry_out_all(self) -> None:
         self._pumping = True
         try:
             while effects := self.participant.take_effects():
@@ -223,7 +224,6 @@ class ConsensusService(Service):
                     self._carry_out(effect)
         finally:
             self._pumping = False
-        self._schedule_flush()
 
     def _tick(self) -> None:
         self.feed(self._look_at_clock)
@@ -276,7 +276,7 @@ class ConsensusService(Service):
     async def _write(self, tick: Tick) -> None:
         began = self._reactor.seconds()
         first = await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
-        self._remember_positions(tick, first)
+        self._remember_positions(enumerate(tick.records, first))
         self._flush_pause = self._next_pause(tick, self._reactor.seconds() - began)
         self._writing = None
         self._durable(tick)
@@ -307,11 +307,10 @@ class ConsensusService(Service):
         waiters.append(waiter)
         return waiter
 
-    def _remember_positions(self, tick: Tick, first: int) -> None:
-        for offset, record in enumerate(tick.records):
+    def _remember_positions(self, records: Iterable[tuple[int, bytes]]) -> None:
+        for position, record in records:
             if record[0] == RecordKind.BUNDLE:
-                bundle_key = Bundle.key_of(record[1:])
-                self.shelf.journaled(*bundle_key, first + offset)
+                self.shelf.journaled(*Bundle.key_of(record[1:]), position)
 
     def _disk_failed(self, failure: Failure) -> None:
         self._writing = None
@@ -377,8 +376,15 @@ class ConsensusService(Service):
         elif isinstance(effect, fx.Misbehaviour):
             self.log.error("a masternode broke the protocol: {proof}", proof=effect.proof)
         elif isinstance(effect, fx.Halt):
-            self._keep_proof(effect.reason, effect.proofs)
-            self._fail(f"a third or more of the voting power broke the protocol: {effect.reason}")
+            self._broken(effect)
+
+    def _broken(self, halt: fx.Halt) -> None:
+        failure: Failure | None = None
+        try:
+            self._keep_proof(halt.reason, halt.proofs)
+        except OSError:
+            failure = Failure()
+        self._fail(f"a third or more of the voting power broke the protocol: {halt.reason}", failure)
 
     def _change_journal(self, work: Callable[..., object], *arguments: object) -> None:
         self._storage.in_journal_thread(work, *arguments).addErrback(self._disk_failed)
@@ -414,7 +420,8 @@ class ConsensusService(Service):
 
     def _commit(self, effect: fx.CommitBlock) -> None:
         work = Deferred.fromCoroutine(self._storage.commit(effect.assembled, effect.commit, effect.final_ms))
-        work.addCallbacks(self._committed, self._disk_failed)
+        work.addErrback(self._disk_failed)
+        work.addCallback(self._committed)
 
     def _committed(self, _: None) -> None:
         if not self.running or self._failed:
@@ -425,7 +432,11 @@ class ConsensusService(Service):
     def _step(self) -> None:
         if not self.running or self._failed:
             return
-        self.participant.step(self.now_ms())
+        try:
+            self.participant.step(self.now_ms())
+        except Exception:
+            self._fail("a decided block cannot be applied", Failure())
+            return
         if self.participant.busy:
             self._reactor.callLater(0, self._step)
             return
@@ -434,7 +445,12 @@ class ConsensusService(Service):
 
     def _release(self) -> None:
         while self._held_back and not self.participant.busy:
-            self._held_back.popleft()()
+            work = self._held_back.popleft()
+            try:
+                work()
+            except Exception:
+                # Others wait behind it.
+                self.log.failure("an input failed that was held back")
             self._after_input()
 
     def _block_archived(self, effect: fx.BlockArchived) -> None:

@@ -23,8 +23,9 @@ from timecoin.node.masks import from_wire, to_wire
 from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 
-RELAY_DELAY_MS = 250
-"""A transaction is announced to peers that have not voted for it or sent it after this long."""
+RELAY_DELAY_MS, LATE_RELAY_MS = 50, 2_000
+"""After the first delay a transaction is announced to peers without a connection to where it came from, after the second to
+all that have not voted for it."""
 NAMED_DELAY_MS = 150
 """A body that a bundle names is asked for when it has not come by itself after this long."""
 STATUS_IDLE_MS = 5_000
@@ -101,8 +102,11 @@ class Gossip:
         self._push: list[bytes] = []
         self._named: deque[tuple[int, fx.WantTransactions]] = deque()
         self._relays: deque[tuple[int, bytes]] = deque()
+        self._late_relays: deque[tuple[int, bytes]] = deque()
         self._sources: dict[bytes, set[bytes]] = {}
         self._requested: dict[bytes, int] = {}
+        self.arriving: set[bytes] = set()
+        """Transactions that are here and being verified."""
         self._turn = 0
         self._last_status = 0
         self._last_sent: wire.Status | None = None
@@ -353,6 +357,7 @@ class Gossip:
                 self._push.append(entry.tx.raw)
         elif len(self._relays) < _MAX_RELAYS:
             self._relays.append((now + RELAY_DELAY_MS, txid))
+            self._late_relays.append((now + LATE_RELAY_MS, txid))
 
     def transaction_from(self, view: PeerView, txid: bytes) -> None:
         """A peer sent or announced a transaction: it has it."""
@@ -380,23 +385,37 @@ class Gossip:
 
     def _relay_due(self, now: int) -> None:
         while self._relays and self._relays[0][0] <= now:
-            _, txid = self._relays.popleft()
-            self._relay(txid, self._sources.pop(txid, set()))
+            self._relay(self._relays.popleft()[1], late=False)
+        while self._late_relays and self._late_relays[0][0] <= now:
+            txid = self._late_relays.popleft()[1]
+            self._relay(txid, late=True)
+            self._sources.pop(txid, None)
         for view in self._peers.values():
             for start in range(0, len(view.inventory), wire.MAX_IDS):
                 view.peer.send(wire.Inv(tuple(view.inventory[start : start + wire.MAX_IDS])))
             view.inventory.clear()
 
-    def _relay(self, txid: bytes, sources: set[bytes]) -> None:
+    def _relay(self, txid: bytes, *, late: bool) -> None:
+        """Announce a transaction where it is not known; first only to those who have no connection to whoever sent it."""
         finality = self._participant.finality
         if txid not in finality.pool:
             return
         tally = finality.counter.tallies.get(txid)
-        votes = 0 if tally is None else tally.votes
+        has = 0 if tally is None else tally.votes
+        sources = self._sources.get(txid, set())
+        origins = 0 if late else self._mask_of(sources)
         for node_id, view in self._peers.items():
-            voted = view.signer is not None and votes >> view.signer & 1
-            if not voted and node_id not in sources:
+            knows = view.signer is not None and has >> view.signer & 1
+            if not knows and node_id not in sources and not view.connected & origins:
                 view.inventory.append(txid)
+
+    def _mask_of(self, node_ids: Iterable[bytes]) -> int:
+        mask = 0
+        for node_id in node_ids:
+            view = self._peers.get(node_id)
+            if view is not None and view.signer is not None:
+                mask |= 1 << view.signer
+        return mask
 
     # Asking
 
@@ -452,7 +471,8 @@ class Gossip:
         fresh = [
             key
             for key in ids
-            if now - self._requested.get(key, -_REQUEST_LIFETIME_MS) >= _REQUEST_LIFETIME_MS
+            if key not in self.arriving
+            and now - self._requested.get(key, -_REQUEST_LIFETIME_MS) >= _REQUEST_LIFETIME_MS
         ]
         self._requested.update(dict.fromkeys(fresh, now))
         return fresh

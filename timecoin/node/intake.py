@@ -158,7 +158,8 @@ class Intake:
                 self._accuse(view, f"malformed transaction: {error}")
                 return
             self._gossip.transaction_from(view, tx.txid)
-            self.offer(tx, view)
+            if tx.wtxid not in self._checking:
+                self.offer(tx, view)
 
     def offer(self, tx: Transaction, view: PeerView | None) -> None:
         """A transaction of a peer (or an orphan whose parents turned up) to be prepared, verified and admitted."""
@@ -187,10 +188,12 @@ class Intake:
         if key in self._checking:
             return
         self._checking.add(key)
+        self._gossip.arriving.add(prepared.tx.txid)
         self._ask(prepared.checks, lambda good: self._transaction_verified(prepared, view, good))
 
     def _transaction_verified(self, prepared: Prepared, view: PeerView | None, good: bool) -> None:
         self._checking.discard(prepared.tx.wtxid)
+        self._gossip.arriving.discard(prepared.tx.txid)
         if not good:
             if view is not None:
                 self._accuse(view, "a transaction's signature does not verify")

@@ -13,7 +13,7 @@ from timecoin.consensus import effects as fx
 from timecoin.ops.metrics import NodeMetrics
 from timecoin.rpc.facade import EventPage, FinalityEvent
 
-MAX_EVENTS = 200_000
+MAX_EVENTS = 50_000
 """Events held for ``getfinalityevents``; the oldest go first, and whoever asks for them is told that it missed some."""
 MAX_WAITERS = 10_000
 POLL_DELAY = 0.02

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -23,7 +24,8 @@ from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit
 from timecoin.storage.chain import ChainStore
 from timecoin.storage.datadir import DataDirectory
 from timecoin.storage.delta import CommittedBlock
-from timecoin.storage.errors import StorageError
+from timecoin.storage.errors import PackInterrupted, StorageError
+from timecoin.storage.finaltimes import pack_times
 from timecoin.storage.journal import Journal
 
 T = TypeVar("T")
@@ -42,8 +44,17 @@ class StorageService(Service):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, genesis: Genesis, path: Path, uri_blocks: str, uri_coins: str, merge_keys: int
+        self,
+        reactor: Any,
+        genesis: Genesis,
+        path: Path,
+        uri_blocks: str,
+        uri_coins: str,
+        *,
+        merge_keys: int,
+        pack_hours: int,
     ) -> None:
+        """``merge_keys``: at most so many in one merge; ``pack_hours`` between two packs, 0: never."""
         self._reactor = reactor
         self._genesis = genesis
         self._directory = DataDirectory(path)
@@ -52,20 +63,26 @@ class StorageService(Service):
         self._chain_pool = ThreadPool(1, 1, name="chain")
         self._journal_pool = ThreadPool(1, 1, name="journal")
         self._reading_pool = ThreadPool(1, 2, name="reading")
+        self._packing_pool = ThreadPool(0, 1, name="packing")
+        self._pools = (self._chain_pool, self._journal_pool, self._reading_pool, self._packing_pool)
+        self._pack_seconds = pack_hours * 3600
+        self._packs = LoopingCall(self._pack)
+        self._packs.clock = reactor
         self._merging = False
         self._busy: set[Deferred[Any]] = set()
         self.chain: ChainStore
         self.journal: Journal
         self.ledger: LedgerState
         self.last_commit: Commit
-        self.replayed: list[bytes] = []
+        self.replayed: list[tuple[int, bytes]] = []
+        """The journal's records with their positions, as read at the start."""
 
     # Life cycle
 
     def startService(self) -> Deferred[None]:
         """Open; fails with ``StartRefused`` and one line for the operator."""
         super().startService()
-        for pool in (self._chain_pool, self._journal_pool, self._reading_pool):
+        for pool in self._pools:
             pool.start()
         return Deferred.fromCoroutine(self._start())
 
@@ -91,7 +108,9 @@ class StorageService(Service):
             self._write_first_block()
         self.ledger = LedgerState.decode(self.chain.tip.state)
         self.last_commit = Commit.decode(self.chain.archive.commit(self.ledger.height))
-        self.replayed = await self.in_journal_thread(lambda: list(self.journal.replay()))
+        self.replayed = await self.in_journal_thread(lambda: list(self.journal.entries()))
+        if self._pack_seconds:
+            self._packs.start(self._pack_seconds, now=False)
 
     def _write_first_block(self) -> None:
         first = first_block(self._genesis)
@@ -103,13 +122,18 @@ class StorageService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        await gatherResults([_settled(work) for work in self._busy])
+        if self._packs.running:
+            self._packs.stop()
+        if hasattr(self, "chain"):
+            self.chain.end_packing()
+        while self._busy:
+            await gatherResults([_settled(work) for work in self._busy])
         if hasattr(self, "journal"):
             await deferToThreadPool(self._reactor, self._journal_pool, self.journal.close)
         if hasattr(self, "chain"):
             self.chain.close()
         self._directory.close()
-        for pool in (self._chain_pool, self._journal_pool, self._reading_pool):
+        for pool in self._pools:
             pool.stop()
 
     # Threads
@@ -208,6 +232,24 @@ class StorageService(Service):
     def _merge_failed(self, failure: Any) -> None:
         self.log.failure("merging coins failed; it is tried again after the next block", failure)
 
+    # Packing
+
+    async def _pack_all(self) -> None:
+        for name, pack in (("coins", self.chain.pack), ("blocks", self.chain.pack_blocks)):
+            if not self.running:
+                return
+            try:
+                await self._run(self._packing_pool, pack)
+            except PackInterrupted:
+                return
+            except StorageError as error:
+                self.log.error("the {name} were not packed: {error}", name=name, error=error)
+            else:
+                self.log.info("packed the {name}: {size} bytes on disk", name=name, size=self.size_on_disk())
+
+    def _pack(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._pack_all())
+
 
 def committed_block(
     assembled: Assembled, commit: Commit, final_ms: Sequence[int | None] = ()
@@ -224,6 +266,7 @@ def committed_block(
         added={outpoint: encode_coin(coin) for outpoint, coin in delta.added.items()},
         removed=delta.removed,
         txids=tuple([tx.txid for tx in block.transactions]),
+        times=pack_times(final_ms),
     )
 
 

@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.failure import Failure
+from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from timecoin.ledger.witness import Check
@@ -37,9 +36,9 @@ class Verifier:
     """Collects questions and settles them; answers come on the reactor's thread, first asked first answered.
 
     Answers that come together are given inside one call of ``around``.
-
-    Unsettled questions are counted by :attr:`backlog`; whoever feeds it from the network stops reading above a limit.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -57,12 +56,6 @@ class Verifier:
         self._workers = 0
         self._scheduled = False
         self._weight = 0
-        self._idle: list[Deferred[None]] = []
-
-    @property
-    def backlog(self) -> int:
-        """Questions that are not answered yet."""
-        return len(self._asked)
 
     def ask(self, checks: Sequence[Check], answer: Answer) -> None:
         """Verify all ``checks`` and call ``answer`` with whether all hold."""
@@ -73,14 +66,6 @@ class Verifier:
         if not self._scheduled:
             self._scheduled = True
             self._reactor.callLater(0, self._dispatch)
-
-    def when_idle(self) -> Deferred[None]:
-        """Fires when every question asked so far is answered."""
-        if not self._asked:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred()
-        self._idle.append(waiting)
-        return waiting
 
     def _dispatch(self) -> None:
         self._scheduled = False
@@ -94,7 +79,7 @@ class Verifier:
             chunk = self._next_chunk()
             self._workers += 1
             work = deferToThreadPool(self._reactor, self._pool, _settle, self._backend, chunk)
-            work.addCallbacks(self._settled, self._failed, callbackArgs=(), errbackArgs=(chunk,))
+            work.addCallback(self._settled)
 
     def _next_chunk(self) -> list[_Question]:
         chunk: list[_Question] = []
@@ -106,32 +91,34 @@ class Verifier:
         self._weight -= size
         return chunk
 
-    def _failed(self, failure: Failure, chunk: list[_Question]) -> Failure:
-        for question in chunk:
-            question.verdict = False
-        self._settled(None)
-        return failure
-
     def _settled(self, _: object) -> None:
         self._workers -= 1
-        self._answer()
         if self._waiting and not self._scheduled:
             self._dispatch()
+        self._answer()
 
     def _answer(self) -> None:
         if self._asked and self._asked[0].verdict is not None:
             self._around(self._answer_settled)
-        if not self._asked:
-            idle, self._idle = self._idle, []
-            for waiting in idle:
-                waiting.callback(None)
 
     def _answer_settled(self) -> None:
         while self._asked and self._asked[0].verdict is not None:
             question = self._asked.popleft()
-            question.answer(bool(question.verdict))
+            try:
+                question.answer(question.verdict is True)
+            except Exception:
+                # Those behind it still wait for theirs.
+                self.log.failure("an answer was not taken")
 
 
 def _settle(backend: SignatureBackend, chunk: Iterable[_Question]) -> None:
     for question in chunk:
-        question.verdict = all(check.holds(backend) for check in question.checks)
+        question.verdict = _all_hold(backend, question.checks)
+
+
+def _all_hold(backend: SignatureBackend, checks: Sequence[Check]) -> bool:
+    try:
+        return all(check.holds(backend) for check in checks)
+    except Exception:
+        Verifier.log.failure("a signature made the backend fail: it does not hold")
+        return False

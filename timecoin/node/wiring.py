@@ -109,7 +109,12 @@ class Node:
         self.ticks = ReactorTickMonitor(reactor, observe=self.metrics.reactor_lateness.observe)
         self.reports = Reports(reactor, self.metrics)
         self.storage = StorageService(
-            reactor, genesis, config.data_dir, *self._storage_uris(), config.storage.merge_keys
+            reactor,
+            genesis,
+            config.data_dir,
+            *self._storage_uris(),
+            merge_keys=config.storage.merge_keys,
+            pack_hours=config.storage.pack_hours,
         )
         self.root = RootService(
             reactor,
