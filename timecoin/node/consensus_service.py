@@ -111,9 +111,7 @@ class ConsensusService(Service):
     def build(self) -> None:
         """Make the participant from what storage holds; before everything that refers to it is wired."""
         storage, journal = self._storage, self._storage.journal
-        permit = SigningPermit(
-            intact=journal.intact, fresh=journal.fresh, silent_until=journal.barred_through
-        )
+        permit = SigningPermit(intact=journal.intact, fresh=journal.fresh, silent_until=journal.barred_through)
         self.participant = Participant(
             params=self._params,
             source=storage,
@@ -479,9 +477,7 @@ class ConsensusService(Service):
             peer.send(wire.Bundles((record[1:],)))
 
         work = self._storage.in_reading_thread(self._storage.journal.read, position)
-        work.addCallbacks(
-            send, lambda failure: self.log.failure("a journaled bundle does not read back", failure)
-        )
+        work.addCallbacks(send, lambda failure: self.log.failure("a journaled bundle does not read back", failure))
 
 
 def _wait_for(work: Deferred[None]) -> Deferred[None]:

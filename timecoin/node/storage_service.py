@@ -101,9 +101,7 @@ class StorageService(Service):
         self._directory.open()
         self._directory.bind(self._genesis.chain_id)
         self.chain = ChainStore.open(*self._uris, self._genesis.chain_id)
-        self.journal = await self.in_journal_thread(
-            Journal.open, self._directory.path, self._genesis.chain_id
-        )
+        self.journal = await self.in_journal_thread(Journal.open, self._directory.path, self._genesis.chain_id)
         if self.chain.tip.height < 0:
             self._write_first_block()
         self.ledger = LedgerState.decode(self.chain.tip.state)
@@ -178,13 +176,9 @@ class StorageService(Service):
         """A decided block, read in a thread."""
         return self.in_reading_thread(lambda: Block.decode(self.chain.archive.block(height)))
 
-    def blocks_with_commits(
-        self, start: int, count: int, max_bytes: int
-    ) -> Deferred[list[tuple[bytes, bytes]]]:
+    def blocks_with_commits(self, start: int, count: int, max_bytes: int) -> Deferred[list[tuple[bytes, bytes]]]:
         """Encoded blocks and commits from a height on, of at most ``max_bytes`` together but one at least."""
-        return self.in_reading_thread(
-            self._read_blocks, start, min(count, self.ledger_height - start + 1), max_bytes
-        )
+        return self.in_reading_thread(self._read_blocks, start, min(count, self.ledger_height - start + 1), max_bytes)
 
     def size_on_disk(self) -> int:
         """Bytes of the data directory's storages that are plain files."""
@@ -251,9 +245,7 @@ class StorageService(Service):
         return Deferred.fromCoroutine(self._pack_all())
 
 
-def committed_block(
-    assembled: Assembled, commit: Commit, final_ms: Sequence[int | None] = ()
-) -> CommittedBlock:
+def committed_block(assembled: Assembled, commit: Commit, final_ms: Sequence[int | None] = ()) -> CommittedBlock:
     """A decided block in the form that storage takes."""
     block, delta = assembled.block, assembled.delta
     return CommittedBlock(

@@ -19,13 +19,21 @@ class _Interrupted(OSError):
 
 class _Packer(FileStoragePacker):  # type: ignore[misc]
     def copyDataRecords(self, pos: int, th: Any) -> Any:
-        if self._storage.pack_ends.is_set():
-            raise _Interrupted("the pack was interrupted")
+        _look(self._storage)
         return super().copyDataRecords(pos, th)
 
 
+def _look(storage: Any) -> None:
+    if storage.pack_ends.is_set():
+        raise _Interrupted("the pack was interrupted")
+
+
 def _pack(storage: Any, references: Any, stop: bytes, gc: bool) -> tuple[int, Any] | None:
-    packer = _Packer(storage, references, stop, gc)
+    def references_of(*arguments: Any) -> Any:
+        _look(storage)
+        return references(*arguments)
+
+    packer = _Packer(storage, references_of, stop, gc)
     try:
         position = packer.pack()
         return None if position is None else (position, packer.index)
