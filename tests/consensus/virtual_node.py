@@ -58,6 +58,15 @@ class Link:
         self.source.network.carry(self, wire.decode(frame[4], memoryview(frame)[5:]))
         return True
 
+    def misbehaved(self, code: str) -> None:
+        self.source.accused.append((self.target.index, code))
+
+    def pause(self) -> None:
+        """Nothing is carried so fast that it would matter."""
+
+    def resume(self) -> None:
+        """As :meth:`pause`."""
+
 
 class Node:
     """One participant with its gossip, intake and sync; also what these need of the storage."""
@@ -76,6 +85,7 @@ class Node:
         self.masternode_id = None if self.identity is None else members[self.identity.operator_key]
         self.reports: list[fx.Report] = []
         self.alarms: list[fx.Effect] = []
+        self.accused: list[tuple[int, str]] = []
         self.readers: list[Reader] = []
         self.wakes = 0
         self.up, self.life = False, 0

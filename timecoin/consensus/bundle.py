@@ -212,7 +212,9 @@ class Bundle:
 
     @staticmethod
     def key_of(encoded: bytes) -> tuple[int, int]:
-        """Signer and sequence of an encoded bundle, without decoding the rest."""
+        """Signer and sequence of an encoded bundle, without decoding the rest; ``DecodeError`` if too short."""
+        if len(encoded) < PREFIX.size + _TAIL.size:
+            raise DecodeError("a bundle that is cut short")
         return PREFIX.unpack_from(encoded)[3], _TAIL.unpack_from(encoded, PREFIX.size)[0]
 
     def __eq__(self, other: object) -> bool:

@@ -14,8 +14,7 @@ from timecoin.consensus.participant import Participant
 from timecoin.node.gossip import SEND_QUEUE_LIMIT, PeerView
 from timecoin.node.storage_service import StorageService
 from timecoin.p2p import messages as wire
-from timecoin.p2p.peer import Peer
-from timecoin.primitives.block import Block, Commit
+from timecoin.primitives.block import HEADER_SIZE, Block, Commit, Header
 from timecoin.primitives.codec import DecodeError
 
 RANGE = 8
@@ -44,7 +43,7 @@ class SyncHost(Protocol):
 
 @dataclass(slots=True)
 class _Request:
-    """A range asked of a peer; ``received`` blocks of it have come."""
+    """A range asked of a peer at ``asked`` milliseconds."""
 
     view: PeerView
     start: int
@@ -54,9 +53,10 @@ class _Request:
 
 @dataclass(slots=True)
 class _Fetched:
-    """A block that waits for its turn, and who sent it."""
+    """A block that waits for its turn, still encoded, and who sent it."""
 
-    block: Block
+    height: int
+    block: bytes
     commit: Commit
     view: PeerView
     size: int
@@ -73,6 +73,7 @@ class ChainSync:
         self._storage = storage
         self._views: dict[bytes, PeerView] = {}
         self._requests: dict[bytes, _Request] = {}
+        self._overdue: dict[bytes, _Request] = {}
         self._fetched: dict[int, _Fetched] = {}
         self._bytes = 0
         self._adopting: _Fetched | None = None
@@ -100,8 +101,8 @@ class ChainSync:
 
     def peer_lost(self, view: PeerView) -> None:
         """A peer is gone: its range goes to another."""
-        self._views.pop(view.peer.node_id, None)
-        self._requests.pop(view.peer.node_id, None)
+        for known in (self._views, self._requests, self._overdue):
+            known.pop(view.peer.node_id, None)
         self.work()
 
     def on_get_blocks(self, view: PeerView, message: wire.GetBlocks) -> None:
@@ -116,34 +117,40 @@ class ChainSync:
         )
 
     def on_blocks(self, view: PeerView, message: wire.Blocks) -> None:
-        """Blocks came that were asked for; others are ignored."""
-        request = self._requests.pop(view.peer.node_id, None)
-        if request is None:
-            return
-        for offset, pair in enumerate(message.blocks[: request.count]):
-            if not self._keep(view, request.start + offset, pair):
-                return
-        self.work()
-
-    def _keep(self, view: PeerView, height: int, pair: wire.BlockWithCommit) -> bool:
+        """Blocks came that were asked for, perhaps long ago; others are ignored."""
         try:
-            block, commit = Block.decode(pair.block), Commit.decode(pair.commit)
+            heights = [Header.decode(pair.block[:HEADER_SIZE]).height for pair in message.blocks]
+            commits = [Commit.decode(pair.commit) for pair in message.blocks]
         except DecodeError as error:
             self._accuse(view, f"a malformed block: {error}")
-            return False
-        if block.header.height != height:
-            self._accuse(view, "a block of another height than asked for")
-            return False
+            return
+        request = self._answered(view.peer.node_id, heights)
+        if request is None:
+            return
+        if heights != list(range(request.start, request.start + len(heights))):
+            self._accuse(view, "blocks of other heights than asked for")
+            return
+        for height, pair, commit in zip(heights[: request.count], message.blocks, commits, strict=False):
+            self._keep(height, pair, commit, view)
+        self.work()
+
+    def _answered(self, node_id: bytes, heights: list[int]) -> _Request | None:
+        """What a peer answers: what it owes longest, if its answer fits to that."""
+        overdue = self._overdue.pop(node_id, None)
+        if overdue is not None and heights[:1] == [overdue.start]:
+            return overdue
+        return self._requests.pop(node_id, None)
+
+    def _keep(self, height: int, pair: wire.BlockWithCommit, commit: Commit, view: PeerView) -> None:
         if height not in self._fetched and height > self._host.participant.ledger.height:
             size = len(pair.block) + len(pair.commit)
-            self._fetched[height] = _Fetched(block, commit, view, size)
+            self._fetched[height] = _Fetched(height, pair.block, commit, view, size)
             self._bytes += size
-        return True
 
     def _accuse(self, view: PeerView, what: str) -> None:
         self.log.warn("{peer} sent {what}", peer=view.peer, what=what)
-        if isinstance(view.peer, Peer):
-            view.peer.misbehaved(what)
+        view.height = 0
+        view.peer.misbehaved(what)
 
     # Work
 
@@ -157,7 +164,7 @@ class ChainSync:
         tip = self._host.participant.ledger.height
         for height in [height for height in self._fetched if height <= tip]:
             self._bytes -= self._fetched.pop(height).size
-        if self._adopting is not None and self._adopting.block.header.height <= tip:
+        if self._adopting is not None and self._adopting.height <= tip:
             self._adopting = None
             self._show_progress(tip)
 
@@ -174,25 +181,32 @@ class ChainSync:
         self._host.feed(lambda: self._adopt(fetched))
 
     def _adopt(self, fetched: _Fetched) -> None:
-        if not self._host.participant.adopt(fetched.block, fetched.commit, self._host.now_ms()):
+        try:
+            block = Block.decode(fetched.block)
+        except DecodeError as error:
+            self._refuse(fetched, str(error))
+            return
+        if not self._host.participant.adopt(block, fetched.commit, self._host.now_ms()):
             self._adopting = None
 
     def bad_block(self, bad: fx.BadBlock) -> None:
         """The block being adopted is not what a quorum decided: drop it and its sender, ask another."""
-        fetched, self._adopting = self._adopting, None
-        if fetched is None:
-            return
+        if self._adopting is not None and self._adopting.height == bad.height:
+            self._refuse(self._adopting, bad.reason)
+
+    def _refuse(self, fetched: _Fetched, reason: str) -> None:
+        self._adopting = None
         for height in [height for height, other in self._fetched.items() if other.view is fetched.view]:
             self._bytes -= self._fetched.pop(height).size
-        self._accuse(fetched.view, f"a false block {bad.height}: {bad.reason}")
+        self._accuse(fetched.view, f"a false block {fetched.height}: {reason}")
         self.work()
 
     def _ask(self) -> None:
         now = self._host.now_ms()
         for node_id, request in list(self._requests.items()):
             if now - request.asked > REQUEST_TIMEOUT_MS:
-                # A slow answer is no offence; another peer is asked before this one is again.
-                del self._requests[node_id]
+                # A slow answer is no offence, and is taken when it comes; but others are asked, too.
+                self._overdue[node_id] = self._requests.pop(node_id)
                 request.view.height = 0
         for view in sorted(self._views.values(), key=lambda view: view.peer.queued_bytes):
             if view.peer.node_id not in self._requests:
@@ -207,7 +221,11 @@ class ChainSync:
         view.peer.send(wire.GetBlocks(start, last - start + 1))
 
     def _first_missing(self) -> int:
-        height = self._host.participant.ledger.height + 1
+        participant = self._host.participant
+        height = participant.ledger.height + 1
+        if participant.syncing:
+            # This one is being stored, or about to be: in health peers are often an instant ahead.
+            height += 1
         asked = {
             number
             for request in self._requests.values()

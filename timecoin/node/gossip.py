@@ -18,6 +18,7 @@ from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.lacking import lacking
 from timecoin.consensus.participant import Participant
 from timecoin.consensus.proposal import Proposal
+from timecoin.consensus.standing import pol_of
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.node.masks import from_wire, to_wire
 from timecoin.node.shelf import BundleShelf
@@ -59,6 +60,18 @@ class GossipPeer(Protocol):
 
     def send(self, message: wire.Message | bytes) -> bool:
         """Queue a message or an encoded frame; False when the queue is full."""
+        ...
+
+    def misbehaved(self, code: str) -> None:
+        """It did what no honest node does: it is closed and discouraged."""
+        ...
+
+    def pause(self) -> None:
+        """Read nothing more from it until ``resume``."""
+        ...
+
+    def resume(self) -> None:
+        """End a ``pause``."""
         ...
 
 
@@ -316,26 +329,51 @@ class Gossip:
 
     def announce(self, message: fx.SignedMessage) -> None:
         """A verified or durable message: to every peer that does not get it from its signer directly."""
-        mine = message.signer == self._participant.signer
-        views = [view for view in self._peers.values() if self._should_relay(view, message, mine)]
         if isinstance(message, Bundle):
-            encoded = message.encode()
-            self._shelf.add(message.signer, message.sequence, encoded)
-            for view in views:
-                self._raise_sequence(view, message)
-            frame: wire.Message = wire.Bundles((encoded,))
-        else:
-            frame = _wire_message(message)
+            self._announce_bundle(message)
+            return
+        mine = message.signer == self._participant.signer
+        views = [view for view in self._peers.values() if mine or not self._gets_it(view, message)]
         if views:
-            self._send_frame(wire.encode_frame(frame), views)
+            for part in self._parts(message):
+                self._send_frame(wire.encode_frame(part), views)
+
+    def _parts(self, message: Proposal | Prevote | Precommit) -> Iterable[wire.Message]:
+        if isinstance(message, Proposal) and not message.head.is_fresh:
+            pol = pol_of(self._participant.height, message.valid_round, message.block_hash)
+            if pol is not None:
+                yield wire.Pol(tuple(vote.encode() for vote in pol.prevotes))
+        yield _wire_message(message)
+
+    def _announce_bundle(self, bundle: Bundle) -> None:
+        participant, encoded = self._participant, bundle.encode()
+        to_all = bundle.signer == participant.signer
+        # One of mine may become durable only after the border: it is sent, but it is on no shelf any more.
+        if bundle.epoch == participant.ledger.epoch:
+            to_all = to_all or self._is_beyond_sync(bundle, encoded)
+            if participant.finality.holds_bundle(bundle):
+                self._shelf.add(bundle.signer, bundle.sequence, encoded)
+        views = [view for view in self._peers.values() if to_all or not self._has_bundle(view, bundle)]
+        for view in views:
+            self._raise_sequence(view, bundle)
+        if views:
+            self._send_frame(wire.encode_frame(wire.Bundles((encoded,))), views)
+
+    def _is_beyond_sync(self, bundle: Bundle, encoded: bytes) -> bool:
+        """Sync goes by numbers without a gap: it brings nobody a bundle behind a gap, or a second one of its number.
+
+        No honest signer makes such ones, but what they certify must be known to all that it may bind.
+        """
+        held = self._shelf.get(bundle.signer, bundle.sequence)
+        highest = self._participant.finality.highest_sequences[bundle.signer]
+        return bundle.sequence > highest or (held is not None and held != encoded)
 
     @staticmethod
-    def _should_relay(view: PeerView, message: fx.SignedMessage, mine: bool) -> bool:
-        if mine:
-            return True
-        if view.signer == message.signer or view.connected >> message.signer & 1:
-            return False
-        return not isinstance(message, Bundle) or view.sequences.get(message.signer, 0) < message.sequence
+    def _gets_it(view: PeerView, message: fx.SignedMessage) -> bool:
+        return view.signer == message.signer or bool(view.connected >> message.signer & 1)
+
+    def _has_bundle(self, view: PeerView, bundle: Bundle) -> bool:
+        return self._gets_it(view, bundle) or view.sequences.get(bundle.signer, 0) >= bundle.sequence
 
     @staticmethod
     def _raise_sequence(view: PeerView, bundle: Bundle) -> None:
@@ -557,7 +595,11 @@ class Gossip:
                 view.peer.send(wire.Pol(tuple(vote.encode() for vote in prevotes)))
 
     def show_transactions(self, shown: fx.ShowTransactions) -> None:
-        """Send certificates (by bundles) and bodies of transactions that a proposer left out."""
+        """Send certificates (by bundles) and bodies of transactions that a proposer left out.
+
+        First the bundles that it lacks by what it told; then those too that it ought to have, because its bundle of
+        that number may be another one.
+        """
         for view in self._peers.values():
             if view.signer == shown.signer:
                 bodies = [raw for raw in (self._body(txid, False) for txid in shown.txids) if raw is not None]
@@ -565,6 +607,16 @@ class Gossip:
                 status = view.status
                 has = dict(status.sequences) if status is not None and status.epoch == view.epoch else {}
                 self._send_missing_bundles(view, has, at_once=True)
+                self._send_certificates(view, shown.txids, has)
+
+    def _send_certificates(self, view: PeerView, txids: Iterable[bytes], has: dict[int, int]) -> None:
+        certificate = self._participant.finality.certificate
+        bundles = {bundle.digest: bundle for txid in txids for bundle in certificate(txid)}
+        lacking_first = sorted(bundles.values(), key=lambda each: has.get(each.signer, 0) >= each.sequence)
+        for bundle in lacking_first:
+            if view.peer.queued_bytes > SEND_QUEUE_LIMIT:
+                return
+            view.peer.send(wire.Bundles((bundle.encode(),)))
 
 
 def _wire_message(message: Proposal | Prevote | Precommit) -> wire.Message:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -24,7 +24,7 @@ from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.witness import Check
 from timecoin.mempool.admission import Prepared
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
-from timecoin.node.gossip import Gossip, PeerView
+from timecoin.node.gossip import Gossip, GossipPeer, PeerView
 from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 from timecoin.p2p.interfaces import IPeerListener
@@ -79,6 +79,15 @@ class BlockReceiver(Protocol):
         ...
 
 
+class _Early(NamedTuple):
+    """A message of the height, or for a bundle the epoch, after the present one."""
+
+    number: int
+    view: PeerView
+    kind: type[SignedMessage]
+    raw: bytes
+
+
 @implementer(IPeerListener)
 class Intake:
     """The listener of the P2P service."""
@@ -90,10 +99,10 @@ class Intake:
         self._gossip = gossip
         self._shelf = shelf
         self._blocks = blocks
-        self._ahead: deque[tuple[PeerView, type[SignedMessage], bytes]] = deque()
+        self._ahead: deque[_Early] = deque()
         self._ahead_bytes = 0
         self._backlog = 0
-        self._paused: set[Peer] = set()
+        self._paused: set[GossipPeer] = set()
         self._checking: set[bytes] = set()
         self._dispatch: dict[type[wire.Message], Callable[[PeerView, wire.Message], None]] = {
             wire.Tx: self._on_tx,
@@ -194,11 +203,13 @@ class Intake:
     def _transaction_verified(self, prepared: Prepared, view: PeerView | None, good: bool) -> None:
         self._checking.discard(prepared.tx.wtxid)
         self._gossip.arriving.discard(prepared.tx.txid)
-        if not good:
-            if view is not None:
-                self._accuse(view, "a transaction's signature does not verify")
-            return
-        self._host.feed(lambda: self._admit(prepared))
+        if good:
+            self._host.feed(lambda: self._admit(prepared))
+        elif self._host.participant.wants_body(prepared.tx.wtxid):
+            # Its proposer chose this witness; whoever passes it on need not have verified it yet.
+            self._host.feed(lambda: self._offer_to_proposals(prepared.tx))
+        elif view is not None:
+            self._accuse(view, "a transaction's signature does not verify")
 
     def _admit(self, prepared: Prepared) -> None:
         try:
@@ -234,45 +245,51 @@ class Intake:
 
     def _on_signed(self, view: PeerView, kind: type[SignedMessage], raw: bytes) -> None:
         try:
-            if kind is Proposal and not self._needs_proposal(raw):
+            if not self._is_new(kind, raw):
                 return
             signed = kind.decode(raw)
         except DecodeError as error:
             self._accuse(view, f"malformed {kind.__name__.lower()}: {error}")
             return
-        if self._is_ahead(signed):
-            self._keep_ahead(view, kind, raw)
-        elif self._is_wanted(signed, raw):
+        number = signed.epoch if isinstance(signed, Bundle) else signed.height
+        if number == self._current(kind) + 1:
+            self._keep_early(_Early(number, view, kind, raw))
+        elif self._is_wanted(signed):
             self._verify_signed(view, signed, self._members_of(signed))
 
-    def _needs_proposal(self, raw: bytes) -> bool:
-        head = ProposalHead.decode(raw)
-        height = self._host.participant.height
-        return head.height != height.height or height.needs(head)
+    def _is_new(self, kind: type[SignedMessage], raw: bytes) -> bool:
+        """Look at the large ones before they are decoded: most come from several peers."""
+        if kind is Bundle:
+            return self._shelf.get(*Bundle.key_of(raw)) != raw
+        if kind is Proposal:
+            head = ProposalHead.decode(raw)
+            height = self._host.participant.height
+            return head.height != height.height or height.needs(head)
+        return True
 
-    def _is_ahead(self, signed: SignedMessage) -> bool:
+    def _current(self, kind: type[SignedMessage]) -> int:
         participant = self._host.participant
-        if isinstance(signed, Bundle):
-            return signed.epoch == participant.ledger.epoch + 1
-        return signed.height == participant.height.height + 1
+        return participant.ledger.epoch if kind is Bundle else participant.height.height
 
-    def _keep_ahead(self, view: PeerView, kind: type[SignedMessage], raw: bytes) -> None:
-        self._ahead.append((view, kind, raw))
-        self._ahead_bytes += len(raw)
+    def _keep_early(self, early: _Early) -> None:
+        self._ahead.append(early)
+        self._ahead_bytes += len(early.raw)
         while len(self._ahead) > MAX_AHEAD or self._ahead_bytes > MAX_AHEAD_BYTES:
-            self._ahead_bytes -= len(self._ahead.popleft()[2])
+            self._ahead_bytes -= len(self._ahead.popleft().raw)
 
     def height_opened(self) -> None:
         """A block was applied: what came too early may be of use now."""
         ahead, self._ahead, self._ahead_bytes = self._ahead, deque(), 0
-        for view, kind, raw in ahead:
-            self._on_signed(view, kind, raw)
+        for early in ahead:
+            if early.number > self._current(early.kind):
+                self._keep_early(early)
+            else:
+                self._on_signed(early.view, early.kind, early.raw)
 
-    def _is_wanted(self, signed: SignedMessage, raw: bytes) -> bool:
+    def _is_wanted(self, signed: SignedMessage) -> bool:
         participant = self._host.participant
         if isinstance(signed, Bundle):
-            current = signed.epoch == participant.ledger.epoch
-            return current and self._shelf.get(signed.signer, signed.sequence) != raw
+            return signed.epoch == participant.ledger.epoch
         if signed.height == participant.height.height:
             return participant.height.needs(signed.head if isinstance(signed, Proposal) else signed)
         return isinstance(signed, Precommit) and signed.height == participant.ledger.height
@@ -354,10 +371,8 @@ class Intake:
         self._blocks.on_blocks(view, message)
 
     def _accuse(self, view: PeerView, what: str) -> None:
-        peer = view.peer
-        self.log.warn("{peer} misbehaved: {what}", peer=peer, what=what)
-        assert isinstance(peer, Peer)
-        peer.misbehaved(what)
+        self.log.warn("{peer} misbehaved: {what}", peer=view.peer, what=what)
+        view.peer.misbehaved(what)
 
     def _ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
         self._backlog += 1
@@ -374,10 +389,9 @@ class Intake:
 
     def _pause_all(self) -> None:
         for view in self._gossip.peers:
-            peer = view.peer
-            if isinstance(peer, Peer) and peer not in self._paused:
-                self._paused.add(peer)
-                peer.pause()
+            if view.peer not in self._paused:
+                self._paused.add(view.peer)
+                view.peer.pause()
 
     def _resume_all(self) -> None:
         paused, self._paused = self._paused, set()
