@@ -122,6 +122,7 @@ class SequenceTests(SynchronousTestCase):
         tx = spend([COIN])
         node.submit(tx)
         far = bundle(1, sequences.MAX_AHEAD + 1, [tx.txid])
+        self.assertTrue(node.hear(far))
         self.assertFalse(node.hear(far))
         status = node.finality.status(tx.txid)
         assert status is not None

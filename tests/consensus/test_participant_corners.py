@@ -128,6 +128,21 @@ class BorderTest(SynchronousTestCase):
         self.assertFalse(any(calls))
         self.assertFalse(any(each.participant.finality.sealed for each in network.nodes))
 
+    def test_own_bundle_durable_after_the_border(self) -> None:
+        """It must not take the place of the new epoch's bundle of that number: nobody would get that one."""
+        network = Network(4).start()
+        (tx,) = payments(network, 1)
+        network[0].submit(tx)
+        network.run(500)
+        node = network[0]
+        signer = node.participant.signer
+        assert signer is not None
+        (old,) = {bundle for bundle in node.participant.finality.certificate(tx.txid) if bundle.signer == signer}
+        self.assertTrue(network.run_to_epoch(2))
+        node.gossip.announce(old)
+        self.assertIsNone(node.gossip._shelf.get(signer, old.sequence))
+        self.assertNotIn(signer, node.gossip._shelf.highest)
+
     def test_pending_expires(self) -> None:
         """Nobody ever votes for it: after six openings it is rejected, and carried no more."""
         network = Network(4, parameters=Parameters.for_epoch_seconds(4)).start()

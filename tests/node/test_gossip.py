@@ -138,8 +138,7 @@ class GossipTest(SynchronousTestCase):
         """8,192 txids are more than a batch of bundles; the next ones follow with the next status."""
         txids = tuple(n.to_bytes(32, "little") for n in range(8_192))
         large, small = self.bundle(2, 1, txids), self.bundle(2, 2)
-        for bundle in (large, small):
-            self.gossip.announce(bundle)
+        self.hear(large, small)
         peer, view = self.connect(1)
         self.gossip.on_status(view, self.status(sequences=()), self.now)
         self.assertEqual([m.bundles for m in peer.take(wire.Bundles)], [(large.encode(),)])

@@ -93,6 +93,10 @@ class Admitting(Settling):
         Until the inputs of each of my journaled votes are known, no vote is given (see ``Voter.unlocked``).
         """
         was_unlocked = bool(self.voter.unlocked)
+        if not self.is_archived(tx.txid):
+            # Its body is seen, and not kept: my own bundles that name it use up nobody's allowance.
+            self.counter.tallies.open(tx.txid)
+            self.counter.tallies.unkeep(tx.txid)
         self.voter.restore_locks(tx.txid, tx.outpoints())
         if was_unlocked and not self.voter.unlocked:
             self.retry_all(0)
@@ -167,7 +171,7 @@ class Admitting(Settling):
             self.voter.advance(entry)
 
     def _catch_up(self, tally: Tally, now: int) -> None:
-        counted = Counted(False)
+        counted = Counted()
         self.counter.find_rival_votes(tally, tally.votes, counted)
         self._events.extend(counted.offences)
         if tally.certified:

@@ -51,8 +51,6 @@ class ClosedEpoch:
         if bundle.set_hash != counter.members.set_hash or bundle.signer >= len(counter.members):
             return []
         counted = counter.count(bundle)
-        if counted is None:
-            return []
         found: list[ev.Event] = [*counted.offences]
         found += [self._final_not_archived(tally) for tally in counted.final]
         for tally in counted.certified:

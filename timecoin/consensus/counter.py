@@ -16,13 +16,14 @@ from timecoin.primitives.hashes import Hash
 class Counted:
     """What one bundle brought about, each list in the order of the bundle.
 
-    ``fresh``: it was not known, so it is worth keeping and passing on.
+    ``fresh``: it was not known, so it is worth keeping and passing on.  ``said``: a statement about a body in
+    the pool was new.
     """
 
-    __slots__ = ("backed", "certified", "final", "fresh", "offences", "unknown")
+    __slots__ = ("backed", "certified", "final", "fresh", "offences", "said", "unknown")
 
-    def __init__(self, fresh: bool) -> None:
-        self.fresh = fresh
+    def __init__(self) -> None:
+        self.fresh = self.said = False
         self.certified: list[Tally] = []
         self.final: list[Tally] = []
         self.backed: list[Hash] = []
@@ -45,30 +46,34 @@ class Counter:
         self._pool = pool
         self.is_archived = is_archived
 
-    def count(self, bundle: Bundle) -> Counted | None:
+    def count(self, bundle: Bundle) -> Counted:
         """Count a verified bundle of this epoch and set.
 
-        None, and nothing changed, when unknown bodies used up its signer's allowance: it comes again with the
-        next sync.
+        What cannot be remembered as seen (unknown bodies used up its signer's allowance, its number is far
+        ahead, or one of many of that number) counts only for bodies in the pool: a certificate that one node
+        acted upon must never be refused by another.  It is then passed on for these, once, and the rest of
+        it counts when it comes again.
         """
         sequence = self.sequences[bundle.signer]
         seen = sequence.look(bundle)
-        if seen is not Seen.KNOWN and not self.tallies.has_room(bundle.signer):
-            return None
-        counted = Counted(seen is Seen.NEW)
-        self._enter(sequence, bundle, seen, counted)
-        self._count_votes(bundle, counted)
-        self._count_acks(bundle, counted)
+        counted, known = Counted(), seen is Seen.KNOWN
+        has_room = known or self.tallies.has_room(bundle.signer)
+        whole = has_room and self._enter(sequence, bundle, seen, counted)
+        self._count_votes(bundle, counted, whole)
+        self._count_acks(bundle, counted, whole)
+        counted.fresh = not known and (whole or counted.said)
         return counted
 
-    def _enter(self, sequence: Sequence, bundle: Bundle, seen: Seen, counted: Counted) -> None:
+    def _enter(self, sequence: Sequence, bundle: Bundle, seen: Seen, counted: Counted) -> bool:
+        """Enter it into its signer's sequence; False when no trace of it is kept."""
+        remembered = seen is not Seen.FAR_AHEAD
         if seen is Seen.NEW:
             sequence.keep(bundle)
             if sequence.sealed:
                 self.seals_mask |= 1 << bundle.signer
         elif seen is Seen.FORK:
             forks = sequence.fork(bundle)
-            counted.fresh = forks <= MAX_FORKS
+            remembered = forks <= MAX_FORKS
             if forks == 1:
                 first = sequence.recent(bundle.sequence)
                 counted.offences.append(Equivocation(bundle.signer, bundle.sequence, first, bundle))
@@ -76,39 +81,44 @@ class Counter:
         if sealed_at is not None and bundle.acks and bundle.sequence > sealed_at and not sequence.late_acks:
             sequence.late_acks = True
             counted.offences.append(AckAfterSeal(bundle.signer, sequence.seal, bundle))
+        return remembered
 
-    def _count_votes(self, bundle: Bundle, counted: Counted) -> None:
+    def _count_votes(self, bundle: Bundle, counted: Counted, whole: bool) -> None:
         signer = bundle.signer
         bit, power = 1 << signer, self.members.members[signer].power
         get = self.tallies.get
         for txid in bundle.votes:
-            tally = get(txid) or self._open(txid, counted)
-            if tally is None or tally.votes & bit:
+            tally = get(txid) or (self._open(txid, counted) if whole else None)
+            if tally is None or tally.votes & bit or not (whole or tally.entry is not None):
                 continue
             tally.votes |= bit
             tally.vote_power += power
             tally.vote_bundles.append(bundle)
             if tally.entry is None:
                 self._charge(tally, signer, counted)
-            elif self._pool.is_contested(tally.entry):
-                self.find_rival_votes(tally, bit, counted)
+            else:
+                counted.said = True
+                if self._pool.is_contested(tally.entry):
+                    self.find_rival_votes(tally, bit, counted)
             if not tally.certified and self.is_certificate(tally):
                 tally.certified = True
                 counted.certified.append(tally)
 
-    def _count_acks(self, bundle: Bundle, counted: Counted) -> None:
+    def _count_acks(self, bundle: Bundle, counted: Counted, whole: bool) -> None:
         signer = bundle.signer
         bit, power = 1 << signer, self.members.members[signer].power
         get = self.tallies.get
         for txid in bundle.acks:
-            tally = get(txid) or self._open(txid, counted)
-            if tally is None or tally.acks & bit:
+            tally = get(txid) or (self._open(txid, counted) if whole else None)
+            if tally is None or tally.acks & bit or not (whole or tally.entry is not None):
                 continue
             tally.acks |= bit
             tally.ack_power += power
             tally.ack_bundles.append(bundle)
             if tally.entry is None:
                 self._charge(tally, signer, counted)
+            else:
+                counted.said = True
             if not tally.certified and self.members.exceeds_third(tally.ack_power):
                 counted.backed.append(txid)
             if not tally.final and self.is_final(tally):

@@ -90,8 +90,6 @@ class Finality(Admitting):
 
     def _receive(self, bundle: Bundle, now: int) -> bool:
         counted = self.counter.count(bundle)
-        if counted is None:
-            return False
         if bundle.signer == self.signer and bundle.sequence > self.voter.sequence:
             self.voter.restore(bundle, self.is_archived)
         self._react(counted, bundle.signer, now)
