@@ -143,6 +143,31 @@ class BorderTest(SynchronousTestCase):
         self.assertIsNone(node.gossip._shelf.get(signer, old.sequence))
         self.assertNotIn(signer, node.gossip._shelf.highest)
 
+    def test_new_epoch_is_not_sealed_by_late_precommits(self) -> None:
+        """A node waits for a certificate, gets the decided closing block, and then the votes that decided it."""
+        network = Network(4).start()
+        network.run_to_epoch(2)
+        network.run(500)
+        last = network[3]
+        network.route = lambda link, message: (
+            ()
+            if link.target is last and isinstance(message, wire.Bundles | wire.Votes)
+            # It learns from one node alone that the epoch is over.
+            or link.target is last and link.source is not network[0] and isinstance(message, wire.Status)
+            else DELAY
+        )
+        network[0].submit(*payments(network, 1))
+        self.assertTrue(network.run_to_epoch(3))
+        network.run(50)
+        previous = network[0].participant._previous
+        assert previous is not None
+        for precommit in previous.ballots.precommits(0).missing_from(0):
+            last.feed(lambda precommit=precommit: last.participant.receive(precommit, last.now_ms()))
+        self.assertEqual(last.participant.ledger.epoch, 3)
+        self.assertFalse(last.participant.finality.sealed)
+        # It knows who decided: its own blocks name them all.
+        self.assertEqual(len(last.participant._current.last_commit.signatures), 4 - 1)
+
     def test_pending_expires(self) -> None:
         """Nobody ever votes for it: after six openings it is rejected, and carried no more."""
         network = Network(4, parameters=Parameters.for_epoch_seconds(4)).start()

@@ -169,6 +169,18 @@ class Height:
         votes = precommits_of(commit, self._chain_id, self.epoch, self.members.set_hash)
         return self._input_quorum(commit.round, commit.block_hash, votes)
 
+    def end(self, commit: Commit) -> None:
+        """The block of this commit, whose signatures were verified, was applied, whoever decided it.
+
+        Votes that come later are still kept, for ``commit``; no rule and no check is asked any more: the owner has left
+        this height, and perhaps its epoch.
+        """
+        for vote in precommits_of(commit, self._chain_id, self.epoch, self.members.set_hash):
+            self._keep(vote, certified=True)
+        self.started = True
+        if self.decision is None:
+            self.decision, self.step = (commit.round, commit.block_hash), Step.DECIDED
+
     def timeout(self, timeout: Timeout, now: int = 0) -> None:
         """A timer fired; nothing happens when its round or step is over."""
         self._tell(now)
