@@ -107,10 +107,23 @@ class PermitTest(SynchronousTestCase):
 
     def test_fresh_later(self) -> None:
         mine = permit(intact=False, fresh=True)
-        mine.hear(key(1), 1)
+        mine.hear(key(1), 2)
         mine.hear(key(2), 2)
-        mine.settle(MEMBERS, 0, 1)
+        self.assertTrue(mine.settle(MEMBERS, 0, 1))
         self.assertEqual(mine.silent_until, 2)
+
+    def test_one_liar_cannot_keep_a_new_network_from_starting(self) -> None:
+        """A quorum with myself is in the first epoch: what a single one says beyond it waits for others."""
+        for others in (1, 2):
+            mine = permit(intact=False, fresh=True)
+            mine.hear(key(3), 9)
+            mine.hear(key(1), 1)
+            self.assertFalse(mine.settle(MEMBERS, 0, 1))
+            self.assertFalse(mine.exchanged)
+            mine.hear(key(2), others)
+            self.assertTrue(mine.settle(MEMBERS, 0, 1))
+            self.assertEqual(mine.allows(1, MEMBERS), others == 1)
+            self.assertEqual(mine.silent_until, 0 if others == 1 else 4)
 
     def test_contradicted(self) -> None:
         mine = permit()

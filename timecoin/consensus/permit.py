@@ -65,19 +65,34 @@ class SigningPermit:
         """
         if self.exchanged or own_index is None:
             return False
-        own = members.members[own_index]
-        heard = self._complete | {own.operator_key}
-        if not members.is_quorum(sum(m.power for m in members.members if m.operator_key in heard)):
+        heard = self._complete | {members.members[own_index].operator_key}
+        if not self._are_quorum(members, heard) or self._is_open(members, heard, own_epoch):
             return False
         self.exchanged = True
         return self._judge(members, self._claims(members), own_epoch)
+
+    @staticmethod
+    def _are_quorum(members: PowerSet, keys: set[bytes]) -> bool:
+        return members.is_quorum(sum(m.power for m in members.members if m.operator_key in keys))
+
+    def _in_first_epoch(self, heard: set[bytes], own_epoch: int) -> set[bytes]:
+        return {key for key in heard if self._heard.get(key, own_epoch) <= 1}
+
+    def _is_open(self, members: PowerSet, heard: set[bytes], own_epoch: int) -> bool:
+        """Some say that the first epoch is over, too few to be believed: a new directory waits for others.
+
+        Else one liar could silence everybody in the only epoch in which a new network can begin.
+        """
+        if not (self._doubtful and self._fresh) or max(own_epoch, self.network_epoch(members)) > 1:
+            return False
+        return not self._are_quorum(members, self._in_first_epoch(heard, own_epoch))
 
     def _judge(self, members: PowerSet, claims: list[tuple[int, int]], own_epoch: int) -> bool:
         if not self._doubtful:
             return False
         highest = max([own_epoch, *(epoch for epoch, _ in claims)])
         self._doubtful = False
-        if self._fresh and highest <= 1:
+        if self._fresh and max(own_epoch, self.network_epoch(members)) <= 1:
             return True
         ceiling = max(own_epoch, self.network_epoch(members)) + _EPOCHS_AHEAD
         self.silent_until = max(self.silent_until, min(highest, ceiling))
