@@ -76,12 +76,14 @@ class Candidate:
         return True
 
     def body(self, wtxid: bytes) -> Transaction | None:
-        """A body of this block, if it is here."""
+        """A body of this block, if it is here and verified: whoever is given a false one blames the giver."""
         txid = self.by_wtxid.get(wtxid)
         if txid is None:
             return None
         known = self.known.get(txid)
-        return known.tx if known is not None else self.foreign.get(txid)
+        if known is not None:
+            return known.tx
+        return self.foreign.get(txid) if self.stage is Stage.VALID else None
 
     def count_certificates(
         self, is_backed: Callable[[bytes], bool], txids: Iterable[bytes] | None = None
