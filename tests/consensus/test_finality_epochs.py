@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consensus.network import CHAIN_ID, Network, Node, power_set
 from tests.consensus.payments import VALUE, genesis_outpoint, spend
 from tests.consensus.test_finality_rules import PARAMS, Lone, chain_of, said
+from timecoin.consensus import tally
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.events import (
     AckAfterSeal,
@@ -413,6 +416,35 @@ class JournalTests(SynchronousTestCase):
         network[0].restart()
         self.assertEqual(set(network[0].finality.acked_unarchived()), set())
         self.assertEqual(network[0].finality.voter.unlocked, set())
+
+    def test_votes_go_on_when_the_lost_body_is_archived(self) -> None:
+        """What a missing body held up is looked at again, not only at the next opening."""
+        network = Network()
+        tx, other = spend([COIN]), spend([OTHER])
+        network.submit(tx)
+        network.settle()
+        node = network[0]
+        node.bodies.clear()
+        node.restart()
+        node.submit(other)
+        self.assertEqual(said(node), (set(), set()))
+        network.block([tx], closing=False)
+        self.assertEqual(said(node), ({other.txid}, set()))
+
+    def test_refused_own_votes_use_up_no_allowance(self) -> None:
+        """However many rivals won meanwhile: every own bundle counts after a restart, the last number too."""
+        network = Network()
+        node = network[0]
+        with patch.object(tally, "MAX_UNKNOWN", 2):
+            losers = [spend([genesis_outpoint(n)]) for n in range(3)]
+            winners = [spend([genesis_outpoint(n)], salt=2) for n in range(3)]
+            for tx in losers:
+                node.submit(tx)
+                node.speak()
+            node.apply(winners, closing=False)
+            node.restart()
+            self.assertEqual(node.finality.next_sequence, 4)
+            self.assertEqual(node.finality.highest_sequences[0], 3)
 
     def test_an_ack_of_a_lost_body_is_still_demanded(self) -> None:
         network = Network()

@@ -171,6 +171,7 @@ class Finality(Admitting):
         now: int,
     ) -> Iterator[None]:
         freed: dict[Hash, Entry] = {}
+        was_unlocked = bool(self.voter.unlocked)
         block = {tx.txid for tx in transactions}
         for done, tx in enumerate(transactions, 1):
             self._archive(tx, block, freed, now)
@@ -178,6 +179,8 @@ class Finality(Admitting):
                 yield
         if closing:
             yield from self._close(members, signer)
+        elif was_unlocked and not self.voter.unlocked:
+            yield from self.voter.passing(list(self.pool))
         else:
             yield from self._retry_after_block(freed)
         yield from self._finish(closing, now)
