@@ -183,7 +183,7 @@ class SyncTest(SynchronousTestCase):
         self.assertEqual((self.sync._fetched, self.sync._bytes), ({}, 0))
 
     def test_blocks_wait_for_their_turn(self) -> None:
-        (one, first), (two, second) = self.connect(), self.connect()
+        (_one, first), (_two, second) = self.connect(), self.connect()
         self.answer(second, 1 + RANGE, RANGE)
         self.assertIsNone(self.adopting)
         self.answer(first, 1, RANGE)
@@ -200,7 +200,7 @@ class SyncTest(SynchronousTestCase):
         self.assertEqual((self.asked(peer), peer.accused), ([(3, RANGE)], []))
 
     def test_more_than_asked_for_is_left_out(self) -> None:
-        peer, view = self.connect()
+        _peer, view = self.connect()
         self.answer(view, 1, RANGE + 4)
         self.assertEqual(sorted(self.sync._fetched), list(range(1, RANGE + 1)))
 
@@ -236,7 +236,7 @@ class SyncTest(SynchronousTestCase):
     # Peers that fail
 
     def test_a_lost_peer_leaves_its_range_to_others(self) -> None:
-        (one, first), (two, second) = self.connect(), self.connect()
+        (_one, first), (two, second) = self.connect(), self.connect()
         self.asked(two)
         self.answer(second, 1 + RANGE, RANGE)
         self.asked(two)
@@ -247,7 +247,7 @@ class SyncTest(SynchronousTestCase):
         self.assertIsNone(self.adopting)
 
     def test_a_slow_peer_leaves_its_range_to_others(self) -> None:
-        (one, first), (two, second) = self.connect(), self.connect()
+        (one, _first), (two, second) = self.connect(), self.connect()
         self.asked(one)
         self.host.now += REQUEST_TIMEOUT_MS
         self.answer(second, 1 + RANGE, RANGE)

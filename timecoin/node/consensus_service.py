@@ -167,7 +167,7 @@ class ConsensusService(Service):
             timer.cancel()
         self._timers.clear()
         if self._writing is not None:
-            await _wait_for(self._writing)
+            await self._writing
         if not self._failed:
             tick = self.participant.take_tick(self.now_ms())
             if tick is not None and tick.records:
@@ -266,17 +266,24 @@ class ConsensusService(Service):
             self._last_bundle = moment
         self._written, self._waiting = self._waiting, []
         if tick is not None and tick.records:
-            self._writing = Deferred.fromCoroutine(self._write(tick))
-            self._writing.addErrback(self._disk_failed)
+            self._writing = Deferred()
+            work = Deferred.fromCoroutine(self._write(tick, self._writing))
+            work.addErrback(lambda failure: self._fail("what became durable is not taken in", failure))
         else:
             self._durable(tick)
 
-    async def _write(self, tick: Tick) -> None:
+    async def _write(self, tick: Tick, ended: Deferred[None]) -> None:
         began = self._reactor.seconds()
-        first = await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
+        try:
+            first = await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
+        except Exception:
+            self._disk_failed(Failure())
+            return
+        finally:
+            self._writing = None
+            ended.callback(None)
         self._remember_positions(enumerate(tick.records, first))
         self._flush_pause = self._next_pause(tick, self._reactor.seconds() - began)
-        self._writing = None
         self._durable(tick)
 
     def _next_pause(self, tick: Tick, took: float) -> float:
@@ -311,7 +318,6 @@ class ConsensusService(Service):
                 self.shelf.journaled(*Bundle.key_of(record[1:]), position)
 
     def _disk_failed(self, failure: Failure) -> None:
-        self._writing = None
         self._fail(f"the disk does not take what has to be durable: {failure.getErrorMessage()}", failure)
 
     def _fail(self, reason: str, failure: Failure | None = None) -> None:
@@ -478,9 +484,3 @@ class ConsensusService(Service):
 
         work = self._storage.in_reading_thread(self._storage.journal.read, position)
         work.addCallbacks(send, lambda failure: self.log.failure("a journaled bundle does not read back", failure))
-
-
-def _wait_for(work: Deferred[None]) -> Deferred[None]:
-    waiting: Deferred[None] = Deferred()
-    work.addBoth(lambda _: waiting.callback(None))
-    return waiting
