@@ -74,6 +74,19 @@ class HandshakeTests(PeerCase):
         self.assertEqual([Tx((b"raw",))], self.a.messages)
         self.assertEqual((1, len(encode_frame(inv))), self.b.traffic.by_name()["inv"][:2])
 
+    def test_when_it_last_sent_and_received(self) -> None:
+        pair = self.pair()
+        start = 1_700_000_000_000
+        self.assertEqual((start, start), (pair.a.last_sent, pair.a.last_received))
+        self.clock.advance(5)
+        pair.a.send(Inv(()))
+        pair.settle()
+        self.assertEqual((start + 5_000, start), (pair.a.last_sent, pair.a.last_received))
+        self.assertEqual((start, start + 5_000), (pair.b.last_sent, pair.b.last_received))
+        self.clock.advance(5)
+        pair.a.close(Code.SHUTTING_DOWN)
+        self.assertEqual(start + 10_000, pair.a.last_sent)
+
     def test_nothing_is_sent_before_the_hello(self) -> None:
         pair = Pair(self.a, self.b, self.clock)
         self.assertFalse(pair.a.send(Inv(())))

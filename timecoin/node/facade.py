@@ -296,7 +296,7 @@ class Facade:
             node_id=peer.node_id,
             masternode_id=peer.masternode_id,
             connected_ms=peer.connected_at,
-            last_send_ms=peer.last_received,
+            last_send_ms=peer.last_sent,
             last_recv_ms=peer.last_received,
             bytes_sent=total.bytes_out,
             bytes_received=total.bytes_in,

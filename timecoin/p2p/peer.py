@@ -54,8 +54,8 @@ class Peer(FrameProtocol):
     ``node_id`` (33-byte node key; empty before the hello), ``session`` (exporter value of the TLS session),
     ``masternode_id`` (proven, or None), ``inbound`` (it dialled us), ``address`` (where it is as seen from
     here; None off IP), ``listen`` (where it says it takes connections), ``rtt_ms`` and ``clock_offset_ms``
-    (its clock minus ours; both None before the first pong), ``closed`` (fires with the `CloseReason` when the
-    connection is really gone).
+    (its clock minus ours; both None before the first pong), ``last_sent`` (when the last message was written or
+    queued; ms), ``closed`` (fires with the `CloseReason` when the connection is really gone).
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Peer(FrameProtocol):
         self._expected = expected
         self._state = _State.TLS
         self._timers: dict[str, IDelayedCall] = {}
-        self.connected_at = self._now()
+        self.connected_at = self.last_sent = self._now()
         self._heart = Heartbeat(owner.settings.idle_timeout, self._now())
         self._meter = Meter(owner.settings.public_budgets, self._now(), owner.settings.overload_limit)
         self._outgoing = Outgoing(self._write, owner.settings.lane_limits)
@@ -132,15 +132,18 @@ class Peer(FrameProtocol):
         if self._state is not _State.ESTABLISHED:
             return False
         frame = message if isinstance(message, bytes) else encode_frame(message)
-        number = frame[4]
-        lane = LANES[number]
+        lane = LANES[frame[4]]
         if lane is None or not self._outgoing.push(frame, lane):
             self.traffic.dropped += 1
             self.owner.traffic.dropped += 1
             return False
-        self.traffic.went(number, len(frame))
-        self.owner.traffic.went(number, len(frame))
+        self._count_sent(frame)
         return True
+
+    def _count_sent(self, frame: bytes) -> None:
+        self.last_sent = self._now()
+        self.traffic.went(frame[4], len(frame))
+        self.owner.traffic.went(frame[4], len(frame))
 
     def pause(self) -> None:
         """Read nothing more from this peer until `resume`: TCP slows it down."""
@@ -160,7 +163,7 @@ class Peer(FrameProtocol):
             return
         if self._state is not _State.TLS:
             reject = encode_frame(Reject(str(code), text[:200]))
-            self.owner.traffic.went(reject[4], len(reject))
+            self._count_sent(reject)
             self._outgoing.push(reject, Lane.CONTROL)
         self._finish(CloseReason(code, text))
         self._shut()
@@ -199,7 +202,7 @@ class Peer(FrameProtocol):
         hello = make_hello(self.owner.identity, self.session, self.role, self.owner.height())
         frame = encode_frame(hello)
         self._outgoing.push(frame, Lane.CONTROL)
-        self.owner.traffic.went(frame[4], len(frame))
+        self._count_sent(frame)
 
     def _greet(self, hello: Hello) -> None:
         owner = self.owner
