@@ -26,7 +26,7 @@ EPOCH_SECONDS = 8
 
 
 class Solo:
-    """Storage and consensus of the only masternode of a network; :meth:`start` may be called again after :meth:`stop`."""
+    """Storage and consensus of the only masternode of a network; to be started again after :meth:`stop`."""
 
     def __init__(self, case: Any, path: Path, *, accounts: int = 8) -> None:
         self.case, self.path = case, path

@@ -1,4 +1,4 @@
-"""The participant driven: what is durable before it is sent, what waits while a block is applied, what ends the node."""
+"""The participant driven: durable before sent, inputs held back while a block is applied, what ends the node."""
 
 from __future__ import annotations
 

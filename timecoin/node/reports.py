@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
 from timecoin.consensus import effects as fx
 from timecoin.ops.metrics import NodeMetrics
+from timecoin.rpc.errors import MISC_ERROR, RpcError
 from timecoin.rpc.facade import EventPage, FinalityEvent
 
+T = TypeVar("T")
 MAX_EVENTS = 50_000
 """Events held for ``getfinalityevents``; the oldest go first, and whoever asks for them is told that it missed some."""
 MAX_WAITERS = 10_000
@@ -21,8 +23,11 @@ POLL_DELAY = 0.02
 _SETTLED = (fx.Change.FINAL, fx.Change.ARCHIVED, fx.Change.REJECTED)
 
 
-class TooManyWaiters(Exception):
-    """As many calls wait for transactions as the node keeps."""
+class TooManyWaiters(RpcError):
+    """As many calls wait as the node keeps."""
+
+    def __init__(self) -> None:
+        super().__init__(MISC_ERROR, f"{MAX_WAITERS} calls wait already")
 
 
 class Reports:
@@ -38,7 +43,7 @@ class Reports:
         self._time_to_final = metrics.time_to_final
         self._events: deque[FinalityEvent] = deque(maxlen=MAX_EVENTS)
         self._last = 0
-        self._pollers: list[Callable[[], None]] = []
+        self._pollers: dict[Deferred[EventPage], Callable[[], None]] = {}
         self._waiters: dict[bytes, list[Deferred[None]]] = {}
         self._waiting = 0
         self.blocks = 0
@@ -63,8 +68,7 @@ class Reports:
         for change, count in self._counts.items():
             self._counters[change].inc(count)
             self._counts[change] = 0
-        pollers, self._pollers = self._pollers, []
-        for wake in pollers:
+        for wake in tuple(self._pollers.values()):
             wake()
 
     def block(self, block: fx.BlockArchived, now: int) -> None:
@@ -81,25 +85,29 @@ class Reports:
         """
         if timeout_ms == 0:
             return succeed(None)
-        if self._waiting >= MAX_WAITERS:
-            raise TooManyWaiters(f"{self._waiting} calls wait already")
-        waiter: Deferred[None] = Deferred()
+        self._count_in()
+        waiter: Deferred[None] = Deferred(lambda waiter: self._give_up(txid, waiter))
         self._waiters.setdefault(txid, []).append(waiter)
-        self._waiting += 1
         timer = self._reactor.callLater(timeout_ms / 1000, self._give_up, txid, waiter)
-        return waiter.addBoth(self._waited, timer)
+        return waiter.addBoth(self._count_out, timer)
 
     def _give_up(self, txid: bytes, waiter: Deferred[None]) -> None:
-        waiters = self._waiters.get(txid, [])
+        waiters = self._waiters[txid]
         waiters.remove(waiter)
         if not waiters:
             del self._waiters[txid]
         waiter.callback(None)
 
-    def _waited(self, _: None, timer: IDelayedCall) -> None:
+    def _count_in(self) -> None:
+        if self._waiting >= MAX_WAITERS:
+            raise TooManyWaiters
+        self._waiting += 1
+
+    def _count_out(self, result: T, timer: IDelayedCall) -> T:
         self._waiting -= 1
         if timer.active():
             timer.cancel()
+        return result
 
     def page(self, since: int, limit: int) -> EventPage:
         """The events after a number, as many as ``limit``."""
@@ -111,22 +119,19 @@ class Reports:
         return EventPage(chosen, first, self._last, missed=since + 1 < first)
 
     def poll(self, since: int, limit: int, timeout_ms: int) -> Deferred[EventPage]:
-        """As :meth:`page`; with nothing new, waits up to ``timeout_ms`` for an event."""
+        """As :meth:`page`; with nothing new, waits up to ``timeout_ms`` for an event.
+
+        Fails with ``TooManyWaiters``.
+        """
         if self._last > since or timeout_ms == 0:
             return succeed(self.page(since, limit))
-        answer: Deferred[EventPage] = Deferred()
+        self._count_in()
 
-        def wake() -> None:
-            if timer.active():
-                timer.cancel()
-            if not answer.called:
-                answer.callback(self.page(since, limit))
+        def wake(_: object = None) -> None:
+            self._pollers.pop(answer, None)
+            answer.callback(self.page(since, limit))
 
-        def give_up() -> None:
-            if wake in self._pollers:
-                self._pollers.remove(wake)
-            wake()
-
-        timer: IDelayedCall = self._reactor.callLater(timeout_ms / 1000, give_up)
-        self._pollers.append(wake)
-        return answer
+        answer: Deferred[EventPage] = Deferred(wake)
+        self._pollers[answer] = wake
+        timer = self._reactor.callLater(timeout_ms / 1000, wake)
+        return answer.addBoth(self._count_out, timer)
