@@ -26,17 +26,16 @@ from timecoin.node.facade import USER_AGENT, Facade
 from timecoin.node.intake import Intake
 from timecoin.node.keys import node_secret, read_secret
 from timecoin.node.membership import Membership
+from timecoin.node.p2p_settings import p2p_config
 from timecoin.node.readiness import Readiness
 from timecoin.node.reports import Reports
 from timecoin.node.root import Child, RootService, Step
 from timecoin.node.storage_service import StorageService
 from timecoin.ops.metrics import MetricsService, NodeMetrics
 from timecoin.ops.ticks import ReactorTickMonitor
-from timecoin.p2p.admission import Slots
-from timecoin.p2p.dialer import DialPolicy
 from timecoin.p2p.handshake import Identity, Masternode
 from timecoin.p2p.netaddress import NetAddress, parse_address
-from timecoin.p2p.service import P2PConfig, P2PService
+from timecoin.p2p.service import P2PService
 from timecoin.primitives.signing import SignatureBackend, get_backend
 from timecoin.rpc.server import Limits
 from timecoin.rpc.service import RpcService
@@ -47,7 +46,6 @@ SWITCH_INTERVAL = 0.0005
 """Threads that crunch Python give the reactor its turn after this many seconds (Python's default is ten times that)."""
 GC_THRESHOLDS = (50_000, 20, 100)
 """Almost nothing here forms cycles; Python's defaults walk the whole pool every few seconds, some 50 ms each time."""
-ADDRESS_FILE = "peers.json"
 PROOF_FILE = "halt-proof-{}.hex"
 READY_FILE = "ready"
 
@@ -192,23 +190,13 @@ class Node:
     # Peers
 
     def _make_p2p(self) -> _Listening:
-        config = self._config
-        network = self._genesis.network_info
         self.p2p = P2PService(
             self._reactor,
             random.SystemRandom(),
             self._node_identity(),
             self._backend,
             self.intake,
-            P2PConfig(
-                listen=config.p2p_endpoints,
-                pinned=tuple(str(peer) for peer in config.p2p.peers) + self._genesis.peers,
-                seed_urls=config.p2p.seeds,
-                address_file=config.data_dir / ADDRESS_FILE,
-                allow_private=network.allows_private_addresses,
-                slots=Slots(max_inbound=config.p2p.max_inbound),
-                dialling=DialPolicy(outbound=config.p2p.max_outbound),
-            ),
+            p2p_config(self._config, self._genesis),
             member_key=self.membership.operator_key,
             member_addresses=self.membership.addresses,
             height=lambda: self.consensus.participant.ledger.height,
