@@ -33,3 +33,6 @@ class P2PSettingsTests(SynchronousTestCase):
         for idle, ping in ((60_000, 20_000), (600_000, 20_000), (9_000, 3_000), (1, 1)):
             peers = settings(idle_timeout=idle).peers
             self.assertEqual((peers.idle_timeout, peers.ping_interval), (idle, ping))
+
+    def test_the_address_book_is_named_after_what_it_is(self) -> None:
+        self.assertEqual(settings().address_file, Path("/somewhere/data/peers.msgpack"))

@@ -10,7 +10,7 @@ from timecoin.p2p.config import P2PConfig
 from timecoin.p2p.dialer import DialPolicy
 from timecoin.p2p.owner import PeerSettings
 
-ADDRESS_FILE = "peers.json"
+ADDRESS_FILE = "peers.msgpack"
 _PINGS = 3
 """So many pings fit into the time after which a silent peer is given up: one or two may be lost."""
 
