@@ -151,9 +151,12 @@ class BorderTest(SynchronousTestCase):
         last = network[3]
         network.route = lambda link, message: (
             ()
-            if link.target is last and isinstance(message, wire.Bundles | wire.Votes)
-            # It learns from one node alone that the epoch is over.
-            or link.target is last and link.source is not network[0] and isinstance(message, wire.Status)
+            if link.target is last
+            and (
+                isinstance(message, wire.Bundles | wire.Votes)
+                # It learns from one node alone that the epoch is over.
+                or (link.source is not network[0] and isinstance(message, wire.Status))
+            )
             else DELAY
         )
         network[0].submit(*payments(network, 1))

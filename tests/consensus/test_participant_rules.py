@@ -107,6 +107,30 @@ class SealTest(SynchronousTestCase):
         self.assertEqual(set(seen), {True})
         self.assertLess(network.now + slow.clock_error, network[0].participant.slot_ms - 8_000)
 
+    def test_the_seal_is_written_before_the_prevote(self) -> None:
+        """Even by a tick for votes on blocks alone: after a crash, a prevote without its seal would let acks follow."""
+        network = Network(4)
+        params = network.genesis.parameters
+        slow = network[3]
+        slow.clock_error = -(params.seal_lead + params.clock_tolerance) // 2
+        network.start()
+        before_slot(network, 1)
+        seen: list[bool] = []
+        network.route = self._watch_prevotes(slow, seen)
+        take_tick = slow.participant.take_tick
+        slow.participant.take_tick = lambda now: take_tick(now, bundles=False)  # type: ignore[method-assign]
+        self.assertTrue(network.run(10_000, lambda: bool(seen)))
+        records = [decode_record(record) for record in slow.disk.journal]
+        own = [r for r in records if r.kind is RecordKind.PREVOTE]
+        seals = [r for r in records if r.kind is RecordKind.BUNDLE and self._is_own_seal(slow, r.payload)]
+        self.assertEqual(len(seals), 1)
+        self.assertLess(records.index(seals[0]), records.index(own[0]))
+
+    @staticmethod
+    def _is_own_seal(node: Node, payload: bytes) -> bool:
+        bundle = Bundle.decode(payload)
+        return bundle.seal and bundle.signer == node.participant.signer
+
     def _watch_prevotes(self, node: Node, seen: list[bool]) -> Callable[..., tuple[int, ...]]:
         def route(link: Link, message: wire.Message) -> tuple[int, ...]:
             if link.source is node and isinstance(message, wire.Votes) and message.prevotes:

@@ -6,18 +6,20 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from timecoin.consensus import schedule
+from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.effects import Effect
 from timecoin.consensus.finality import Finality
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.consensus.jobs import CoinLookup
 from timecoin.consensus.outbox import Outbox
 from timecoin.consensus.permit import SigningPermit
+from timecoin.consensus.records import RecordKind
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.registry import Registry
 from timecoin.ledger.state import LedgerState
-from timecoin.mempool.entry import Entry
+from timecoin.mempool.entry import Entry, all_ancestors
 
 
 class ChainSource(Protocol):
@@ -140,9 +142,36 @@ class Context:
         return schedule.next_slot(self.ledger.last_closing_slot, self.params.epoch_seconds) * 1000
 
     def seal(self) -> None:
-        """Send no more acks in this epoch (R9)."""
+        """Send no more acks in this epoch (R9). Signed at once, the seal is on disk before what rests on it."""
         if not self.finality.sealed:
             self.finality.seal(self.now)
+            self.sign_bundles()
+
+    def sign_bundles(self) -> None:
+        """Sign what there is to say, and let it be written with the bodies that it names (protocol.md 4)."""
+        identity, signer = self.identity, self.signer
+        if not self.may_sign or identity is None or signer is None:
+            return
+        while (draft := self.finality.draft()) is not None:
+            self._journal_bodies(self.entries((*draft.acks, *draft.votes)))
+            bundle = Bundle(
+                self.chain_id,
+                self.ledger.epoch,
+                self.members.set_hash,
+                signer,
+                draft.sequence,
+                draft.seal,
+                draft.votes,
+                draft.acks,
+            )
+            self.outbox.message(RecordKind.BUNDLE, bundle.signed(identity.sign(bundle.digest)))
+
+    def _journal_bodies(self, entries: Iterable[Entry]) -> None:
+        # With its parents, voted for or not: a body that comes back without them would not be valid by itself.
+        for entry in entries:
+            for ancestor in sorted(all_ancestors(entry), key=lambda each: each.order):
+                self.outbox.body(ancestor.tx)
+            self.outbox.body(entry.tx)
 
     def entries(self, txids: Iterable[bytes]) -> list[Entry]:
         """Those of the transactions that are in the pool."""

@@ -40,7 +40,6 @@ from timecoin.ledger.params import Parameters
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.state import LedgerState
 from timecoin.mempool.admission import Prepared
-from timecoin.mempool.entry import Entry, all_ancestors
 from timecoin.primitives.block import Block, Commit
 from timecoin.primitives.transaction import Transaction
 
@@ -385,36 +384,9 @@ class Participant:
         """What has to be made durable now, or None. My new ``bundles`` are signed here: not before each tick, as
         each one costs."""
         self._context.now = now
-        if self.may_sign and bundles:
-            self._sign_bundles()
+        if bundles:
+            self._context.sign_bundles()
         return self._context.outbox.take() if self._context.outbox else None
-
-    def _sign_bundles(self) -> None:
-        context = self._context
-        identity, signer = context.identity, context.signer
-        assert identity is not None and signer is not None
-        while (draft := self.finality.draft()) is not None:
-            self._journal_bodies(context.entries((*draft.acks, *draft.votes)))
-            bundle = Bundle(
-                context.chain_id,
-                context.ledger.epoch,
-                context.members.set_hash,
-                signer,
-                draft.sequence,
-                draft.seal,
-                draft.votes,
-                draft.acks,
-            )
-            context.outbox.message(RecordKind.BUNDLE, bundle.signed(identity.sign(bundle.digest)))
-
-    def _journal_bodies(self, entries: Iterable[Entry]) -> None:
-        # With its parents, voted for or not: a body that comes back without them would not be valid by
-        # itself.
-        outbox = self._context.outbox
-        for entry in entries:
-            for ancestor in sorted(all_ancestors(entry), key=lambda each: each.order):
-                outbox.body(ancestor.tx)
-            outbox.body(entry.tx)
 
     def persisted(self, tick: Tick, now: int) -> None:
         """The records of a tick are durable: count my messages, send them, tell the users."""
