@@ -27,6 +27,14 @@ GUIDE, RUNBOOK = HOME / "docs" / "operators" / "guide.rst", HOME / "docs" / "ope
 #: One that is said to be missing, and the beginning of a log line.
 NO_COMMANDS = ("backup", "is")
 FILES = (".ini", ".key", ".log", ".rst")
+#: What packages are imported as, where it is not their name; and those that Twisted loads.
+IMPORTED_AS = {
+    "twisted[tls,conch]": "twisted",
+    "pyopenssl": "OpenSSL",
+    "zodb": "ZODB",
+    "prometheus-client": "prometheus_client",
+}
+LOADED = {"service-identity", "txtorcon"}
 METRIC_ENDS = ("", "_total", "_bucket", "_sum", "_count")
 
 
@@ -122,12 +130,15 @@ class Names(SynchronousTestCase):
         listed = {literal for literal in literals(pages / "README.rst") if literal.endswith(".rst")}
         self.assertEqual(listed, {page.name for page in pages.glob("*.rst")} - {"README.rst"})
 
-    def test_each_dependency_is_explained(self) -> None:
+    def test_each_dependency_is_explained_and_used(self) -> None:
         declared = re.search(r"install_requires=\[(.*?)\n    \]", text(HOME / "setup.py"), re.S)
         assert declared is not None
         explained = set(literals(HOME / "docs" / "decisions" / "dependencies.rst"))
-        for name in re.findall(r'"([^ ",]+) ', declared[1]):
+        sources = "\n".join(map(text, (HOME / "timecoin").rglob("*.py")))
+        for name in re.findall(r'(?m)^ *"([^ "]+) ', declared[1]):
             self.assertIn(name, explained)
+            imported = rf"(?m)^ *(?:import|from) {re.escape(IMPORTED_AS.get(name, name))}\b"
+            self.assertTrue(name in LOADED or re.search(imported, sources), f"{name} is not used")
 
 
 class Operators(SynchronousTestCase):
