@@ -29,6 +29,10 @@ class P2PSettingsTests(SynchronousTestCase):
         self.assertEqual((found.listen, found.pinned), (("tcp:1", "tcp:2"), (f"{NODE}@192.0.2.1:3",)))
         self.assertEqual((found.slots.max_inbound, found.dialling.outbound), (4, 5))
 
+    def test_onions_are_dialled_when_there_is_a_tor(self) -> None:
+        self.assertFalse(settings().dialling.onion)
+        self.assertTrue(settings("[p2p]\nonion = yes\n").dialling.onion)
+
     def test_silent_peers_are_given_up_when_the_genesis_says(self) -> None:
         for idle, ping in ((60_000, 20_000), (600_000, 20_000), (9_000, 3_000), (1, 1)):
             peers = settings(idle_timeout=idle).peers

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
+from txtorcon import controller
 
 from timecoin.node import preflight
 from timecoin.node.config import ConfigError, parse
@@ -54,6 +55,13 @@ class PreflightTests(SynchronousTestCase):
 
     def test_other_kinds_of_endpoints_are_left_to_the_start(self) -> None:
         preflight.check(self.config("[p2p]\nlisten = unix:/nowhere/socket\n"))
+
+    def test_no_tor_is_launched_to_check_an_onion_service(self) -> None:
+        launched: list[object] = []
+        self.patch(controller, "launch", lambda *arguments, **more: launched.append(arguments))
+        for more in ("", ":controlPort=9051", ":hiddenServiceDir=/nowhere/onion"):
+            preflight.check(self.config(f"[p2p]\nlisten = onion:24100{more}\n"))
+        self.assertEqual(launched, [])
 
     def test_a_genesis_file_that_is_missing(self) -> None:
         config = parse("[node]\ngenesis = gone.json\n", "node.ini", self.base)
