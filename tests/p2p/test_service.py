@@ -8,11 +8,13 @@ from pathlib import Path
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Protocol
 from twisted.trial.unittest import SynchronousTestCase
+from txtorcon.endpoints import TorClientEndpoint
 
 from tests.p2p.network import Net
 from tests.p2p.support import identity, key, masternode
 from tests.p2p.wire import Wire
 from timecoin.p2p.admission import Slots
+from timecoin.p2p.config import endpoint_for
 from timecoin.p2p.connections import Rival, newcomer_wins
 from timecoin.p2p.dialer import DialPolicy, Purpose, Target, parse_pinned
 from timecoin.p2p.messages import Inv, Votes, encode_frame
@@ -20,6 +22,7 @@ from timecoin.p2p.netaddress import AddressError, from_host
 from timecoin.p2p.reasons import Code
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+ONION = "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion"
 
 
 def pin(host: str, name: str = "") -> str:
@@ -68,6 +71,23 @@ class ConnectTests(NetCase):
         self.net.run(5)
         self.assertEqual(set(), self.net.ids("a"))
         self.assertEqual([], self.net.listeners["a"].connected)
+
+    def test_onions_are_dialled_only_with_a_tor(self) -> None:
+        self.net.node("b", ONION)
+        for onion, expected in ((False, set()), (True, {"b"})):
+            policy = DialPolicy(onion=onion)
+            self.net.node("a", A, config={"pinned": (pin(ONION, "b"),), "dialling": policy})
+            self.net.start()
+            self.net.run(5)
+            self.assertEqual(expected, self.net.ids("a"))
+            self.net.stop()
+
+    def test_how_an_address_is_reached(self) -> None:
+        through_tor = endpoint_for(self.net.clock, ONION, 24100)
+        assert isinstance(through_tor, TorClientEndpoint)
+        self.assertEqual((ONION, 24100), (through_tor.host, through_tor.port))
+        for host in (A, "::1", "seed.example.org"):
+            self.assertNotIsInstance(endpoint_for(self.net.clock, host, 24100), TorClientEndpoint)
 
     def test_our_own_address_is_not_dialled(self) -> None:
         self.net.node("a", A, config={"seeds": (from_host(A, 24100),)})

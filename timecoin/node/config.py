@@ -82,7 +82,8 @@ class P2PSection:
     listen: tuple[str, ...] = key(
         "",
         kinds.endpoints(),
-        "Where to accept peers. Empty: the network's port on all interfaces; none: accept nobody.",
+        "Where to accept peers. Empty: the network's port on all interfaces; none: accept nobody. With Tor an onion "
+        "service such as onion:24100:controlPort=9051:hiddenServiceDir=/var/lib/tor/timecoin.",
     )
     advertise: HostPort | None = key(
         "", kinds.optional_literal(), "The address that peers are told to dial. Empty: none is told."
@@ -91,6 +92,11 @@ class P2PSection:
         "", kinds.pinned_peers(), "Peers that are always dialled and must prove the node key given."
     )
     seeds: tuple[str, ...] = key("", kinds.https_urls(), "Lists of nodes to ask when no peer is known.")
+    onion: bool = key(
+        "no",
+        kinds.boolean(),
+        "Whether to dial onion addresses, through the SOCKS port (9050 or 9150) of a Tor on this machine.",
+    )
     max_inbound: int = key(
         "64",
         kinds.integer(0, 10_000),

@@ -130,11 +130,11 @@ def endpoints() -> Kind[tuple[str, ...]]:
 
 
 def _check_endpoint(text: str) -> None:
-    """Raise ValueError for what can be no endpoint; the port of ``tcp:`` must be a number."""
+    """Raise ValueError for what can be no endpoint; the port of ``tcp:`` and ``onion:`` must be a number."""
     if not re.fullmatch(r"[a-z][a-z0-9+-]*:\S+", text):
         raise ValueError
     name, _, rest = text.partition(":")
-    if name in {"tcp", "tcp4", "tcp6"}:
+    if name in {"tcp", "tcp4", "tcp6", "onion"}:
         _port(rest.split(":")[0])
 
 

@@ -24,7 +24,7 @@ def p2p_config(config: Config, genesis: Genesis) -> P2PConfig:
         address_file=config.data_dir / ADDRESS_FILE,
         allow_private=genesis.network_info.allows_private_addresses,
         slots=Slots(max_inbound=config.p2p.max_inbound),
-        dialling=DialPolicy(outbound=config.p2p.max_outbound),
+        dialling=DialPolicy(outbound=config.p2p.max_outbound, onion=config.p2p.onion),
         peers=_peer_settings(genesis.parameters),
     )
 
