@@ -9,7 +9,7 @@ from unittest.mock import patch
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consensus.participants import Link, Network, Node
-from tests.consensus.scenarios import payments, rivals
+from tests.consensus.scenarios import chain_of, payments, rivals
 from tests.ledger import builders
 from timecoin.consensus import tally
 from timecoin.consensus.bundle import Bundle
@@ -37,10 +37,10 @@ class ShownToOneTest(SynchronousTestCase):
     def _route(link: Link, message: wire.Message) -> tuple[int, ...]:
         return () if link.source.index == LIAR else (10,)
 
-    def bundle(self, sequence: int, *votes: bytes) -> Bundle:
+    def bundle(self, sequence: int, *votes: bytes, acks: tuple[bytes, ...] = (), seal: bool = False) -> Bundle:
         ledger = self.network[0].participant.ledger
-        said = (ledger.chain_id, ledger.epoch, ledger.current.set_hash, self.liar, sequence, False, votes, ())
-        bundle = Bundle(*said)
+        place = ledger.chain_id, ledger.epoch, ledger.current.set_hash
+        bundle = Bundle(*place, self.liar, sequence, seal, votes, acks)
         secret = builders.operator(LIAR).secret
         return bundle.signed(OperatorIdentity(secret, builders.BACKEND).sign(bundle.digest))
 
@@ -116,3 +116,19 @@ class ShownToOneTest(SynchronousTestCase):
         for node in self.network.nodes[:LIAR]:
             self.assertTrue(node.participant.finality.ack_power(other.txid) * 3 > node.participant.members.total * 2)
         self.assert_goes_on()
+
+    def test_child_acked_alone(self) -> None:
+        """The others are sealed and ack nothing; the liar's seal holds a child and not its parent."""
+        network, honest = self.network, self.network.nodes[:LIAR]
+        parent, child = chain_of(network, 2)
+        lossy = lambda link, message: () if isinstance(message, wire.Proposal) else self._route(link, message)  # noqa: E731
+        network.route = lossy
+        network.run(network[0].participant.slot_ms - network.now + 50)
+        self.assertTrue(all(node.participant.finality.sealed for node in honest))
+        for tx in (parent, child):
+            network[0].submit(tx)
+            network.run(100)
+        self.show(self.bundle(1, acks=(child.txid,), seal=True), 0, 1, 2)
+        network.run(100)
+        network.route = self._route
+        self.assertTrue(network.run_to_epoch(2, 60_000, honest))

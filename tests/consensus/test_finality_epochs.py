@@ -10,6 +10,7 @@ from tests.consensus.network import CHAIN_ID, Network, Node, power_set
 from tests.consensus.payments import VALUE, genesis_outpoint, spend
 from tests.consensus.test_finality_rules import PARAMS, Lone, chain_of, said
 from timecoin.consensus import tally
+from timecoin.consensus.archiving import Room, fill
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.events import (
     AckAfterSeal,
@@ -596,6 +597,19 @@ class ProposerTests(Lone):
         self.node.finality.may_sign = True
         self.node.finality.retry_all(0)
         self.assertEqual(self.node.finality.owed(), {tx.txid for tx in txs[:3]})
+
+    def test_ancestors_are_owed_too(self) -> None:
+        """A liar acks a child and not its parents: a block can hold what is owed all the same."""
+        parent, child, grandchild = chain_of(3)
+        for tx in (parent, child, grandchild):
+            self.node.submit(tx)
+        self.node.finality.may_sign = False
+        self.certify(parent, child, grandchild)
+        self.tell(1, acks=[child], seal=True)
+        owed = self.node.finality.owed()
+        self.assertEqual(owed, {parent.txid, child.txid})
+        chosen, complete = fill(self.node.finality.certified(), owed, Room(1_000_000, 1_000))
+        self.assertEqual(([entry.tx for entry in chosen], complete), ([parent, child, grandchild], True))
 
     def test_certificates_and_finality_proofs_are_bundles(self) -> None:
         tx = spend([COIN])

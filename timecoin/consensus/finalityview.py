@@ -154,14 +154,19 @@ class FinalityView:
         return self.voter.acked.keys()
 
     def owed(self) -> set[Hash]:
-        """R7: certified, and acked by me or a masternode whose seal I saw: my closing block must hold it."""
+        """R7: certified, and acked by me or a masternode whose seal I saw: my closing block must hold it.
+
+        With its ancestors: a liar may have acked it alone, and no block can hold it without them.
+        """
         sealed, acked = self.seals_mask, self.voter.acked
         get = self.counter.tallies.get
-        return {
-            entry.txid
-            for entry in self._certified.includable()
-            if entry.txid in acked or ((tally := get(entry.txid)) is not None and tally.acks & sealed)
-        }
+        owed: set[Hash] = set()
+        for entry in reversed(self._certified.includable()):
+            txid = entry.txid
+            if txid in owed or txid in acked or ((tally := get(txid)) is not None and tally.acks & sealed):
+                owed.add(txid)
+                owed.update(entry.parents)
+        return owed
 
     def bodies_wanted(self) -> Iterator[Hash]:
         """Yield the txids named in bundles whose bodies should be fetched."""
