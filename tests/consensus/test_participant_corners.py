@@ -8,6 +8,7 @@ from tests.consensus.participants import Link, Network, Node
 from tests.consensus.scenarios import archived_everywhere, chain_of, final_everywhere, payments
 from timecoin.consensus import effects as fx
 from timecoin.consensus.effects import Change
+from timecoin.consensus.participant import MAX_ASKED_AGAIN
 from timecoin.consensus.records import RecordKind, decode_record
 from timecoin.consensus.votes import Prevote
 from timecoin.ledger.params import Parameters
@@ -269,6 +270,18 @@ class LostTest(SynchronousTestCase):
         self.assertGreater(asked, 0)
         self.assertLessEqual(asked, 3 * (4_000 // interval + 2))
 
+    def test_asking_for_invented_bodies_is_bounded(self) -> None:
+        network = Network(4).start(0, 1, 2)
+        network.run(500)
+        node = network[0]
+        for txid in range(3 * MAX_ASKED_AGAIN):
+            tally = node.participant.finality.counter.tallies.open(txid.to_bytes(32, "little"))
+            tally.votes = 1 << (txid % 2)
+        node.participant.take_effects()
+        node.participant._ask_again()
+        wanted = [each for each in node.participant.take_effects() if isinstance(each, fx.WantTransactions)]
+        self.assertEqual([len(each.ids) for each in wanted], [MAX_ASKED_AGAIN] * 2)
+
     def test_few_timers(self) -> None:
         network = Network(4).start()
         network.run_to_epoch(2)
@@ -383,6 +396,18 @@ class JournalTest(SynchronousTestCase):
         self.assertTrue(network.run_to_height(1))
         self.assertEqual(network[0].disk.blocks[1].header.hash, block_hash)
         network.close()
+
+    def test_permission_found_again_in_a_later_round(self) -> None:
+        """A round in which I may have proposed does not come again, even if that proposal is forgotten."""
+        network = Network(4).start()
+        network.route = lambda link, message: () if isinstance(message, wire.Proposal) else DELAY
+        node = network[1]
+        self.assertTrue(network.run(60_000, lambda: node.participant.height.round > 3))
+        node.participant._current._heard.clear()
+        for silent_until in (1, 0):
+            node.participant.permit.silent_until = silent_until
+            node.feed(lambda: node.participant.tick(node.now_ms()))
+            self.assertGreater(node.participant.height.round, 3)
 
     def test_permission_lost_and_found_in_one_height(self) -> None:
         """What was drafted before is never drafted a second time, durable or not."""

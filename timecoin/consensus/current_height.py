@@ -94,10 +94,11 @@ class CurrentHeight:
         """I may sign now, or no more: the machine begins again with the same messages, as after a restart."""
         if (self.machine.signer is not None) == self._context.may_sign or self.decided is not None:
             return
-        was_started = self.machine.started
+        before = self.machine
         self.machine = self._new_machine()
-        self.machine.restore(self._heard)
-        if was_started:
+        # Proposals of rounds long past are forgotten, mine too: those rounds must not come again.
+        self.machine.restore(self._heard, before.round)
+        if before.started:
             self.machine.start(self._context.now)
         self.enter_if_due()
         self.pump()

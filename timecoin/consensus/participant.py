@@ -53,6 +53,11 @@ class Urgency(Enum):
     IN_TIME = "in time"
 
 
+MAX_ASKED_AGAIN = 256
+"""Bodies that one signer named and nobody sent, asked for again in one sync interval: it may have made them up, and
+whoever asks too much is slowed."""
+
+
 class Participant:
     """One node of the protocol: a masternode when ``identity`` is a member of the current set, else a
     follower.
@@ -211,7 +216,9 @@ class Participant:
         wanted: dict[int, list[bytes]] = {}
         for tally in self.finality.counter.tallies.bodies_wanted():
             signers = tuple(signers_of(tally.votes | tally.acks))
-            wanted.setdefault(signers[self._askings % len(signers)], []).append(tally.txid)
+            asked = wanted.setdefault(signers[self._askings % len(signers)], [])
+            if len(asked) < MAX_ASKED_AGAIN:
+                asked.append(tally.txid)
         for signer, txids in sorted(wanted.items()):
             self._context.emit(fx.WantTransactions(tuple(txids), False, signer))
         self._current.ask_again()

@@ -110,15 +110,15 @@ class Height:
 
     # Inputs
 
-    def restore(self, messages: Iterable[Message]) -> None:
+    def restore(self, messages: Iterable[Message], reached: int = 0) -> None:
         """Before ``start``: what my journal holds of this height, mine and others', in any order.
 
-        I continue in the last round for which I signed anything, behind the last step that I signed, and am
-        locked on the block of my last precommit for a block; its proposal and POL are among ``messages``
-        (protocol.md 4).
+        I continue in the last round for which I signed anything, at least in the one that I had ``reached``,
+        behind the last step that I signed, and am locked on the block of my last precommit for a block; its
+        proposal and POL are among ``messages`` (protocol.md 4).
         """
         known = [message for message in messages if self._heard.belongs(message)]
-        self.round = self._pen.recall(known) or 0
+        self.round = max(reached, self._pen.recall(known) or 0)
         for message in known:
             self._keep(message, certified=True)
         mine = [vote for vote in known if isinstance(vote, Precommit) and self._pen.wrote(vote)]
