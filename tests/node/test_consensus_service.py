@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.fakes import NotedPeer
@@ -19,7 +20,7 @@ from timecoin.primitives.block import Commit
 from timecoin.primitives.transaction import Transaction
 from timecoin.storage.chain import ChainStore
 from timecoin.storage.errors import WriteFailed
-from timecoin.storage.journal import Journal
+from timecoin.storage.journal import LEASE_NAME, Journal
 
 
 class ServiceTestCase(SynchronousTestCase):
@@ -177,6 +178,18 @@ class RestartTest(ServiceTestCase):
             solo.consensus.gossip.on_status(view, status, solo.consensus.now_ms())
             sent = [raw for message in peer.take(wire.Bundles) for raw in message.bundles]
             self.assertEqual(len(set(sent)), highest)
+
+    def test_why_a_journal_is_not_trusted_is_logged(self) -> None:
+        solo = self.solo
+        for damage, expected in ((False, []), (False, []), (True, ["signing.lease is missing"])):
+            if damage:
+                (solo.path / LEASE_NAME).unlink()
+            with capturedLogs() as events:
+                solo.start()
+            solo.run(0.1)
+            solo.stop()
+            warned = [event for event in events if event["log_level"] is LogLevel.warn]
+            self.assertEqual([event["reason"] for event in warned], expected)
 
     def test_a_journal_that_does_not_read_back(self) -> None:
         solo = self.solo

@@ -111,6 +111,8 @@ class ConsensusService(Service):
     def build(self) -> None:
         """Make the participant from what storage holds; before everything that refers to it is wired."""
         storage, journal = self._storage, self._storage.journal
+        if not (journal.intact or journal.fresh):
+            self.log.warn("the journal is not intact: {reason}", reason=journal.reason)
         permit = SigningPermit(intact=journal.intact, fresh=journal.fresh, silent_until=journal.barred_through)
         self.participant = Participant(
             params=self._params,
