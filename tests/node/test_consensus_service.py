@@ -255,6 +255,21 @@ class StopTest(ServiceTestCase):
         solo.run(EPOCH_SECONDS + 1)
         self.assertEqual(solo.participant.ledger.height, 2)
 
+    def test_in_the_middle_of_a_block_nothing_is_taken_from_the_participant(self) -> None:
+        solo = self.solo.start()
+        solo.disks["chain"].held = True
+        solo.run(EPOCH_SECONDS + 1)
+        solo.submit(solo.payment())
+        solo.disks["chain"].run(1)
+        self.assertTrue(solo.participant.busy and solo.participant.wants_tick)
+        before = solo.journal()
+        self.successResultOf(solo.consensus.stopService())
+        self.assertEqual(solo.journal(), before)
+        solo.stop()
+        solo.start()
+        solo.run(EPOCH_SECONDS + 1)
+        self.assertEqual(solo.participant.ledger.height, 2)
+
     def test_while_a_block_is_being_stored(self) -> None:
         solo = self.solo.start()
         solo.disks["chain"].held = True

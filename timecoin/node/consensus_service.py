@@ -170,7 +170,8 @@ class ConsensusService(Service):
         self._timers.clear()
         if self._writing is not None:
             await self._writing
-        if not self._failed:
+        if not (self._failed or self.participant.busy):
+            # In the middle of a block it gives no ticks; what is left to write then, nobody was told.
             tick = self.participant.take_tick(self.now_ms())
             if tick is not None and tick.records:
                 await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
