@@ -304,6 +304,14 @@ class Participant:
         self._pending[tx.txid] = pending
         self._context.outbox.record(RecordKind.PENDING, pending.encode())
 
+    def keep(self, txid: bytes, now: int) -> None:
+        """A transaction that peers brought was submitted here, too: keep and announce it as one's own (R5)."""
+        self._context.now = now
+        entry = self.finality.pool.get(txid)
+        if entry is not None and txid not in self._pending:
+            entry.local = True
+            self._keep_pending(entry.tx)
+
     def pending(self) -> Iterable[bytes]:
         """Txids of what was submitted here and is not settled yet."""
         return self._pending.keys()

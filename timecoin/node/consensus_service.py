@@ -177,6 +177,18 @@ class ConsensusService(Service):
                 await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
         self._stop_pools()
 
+    # For those who look
+
+    @property
+    def connected_power(self) -> int:
+        """Voting power of the current set: of this node and of members that it is connected to."""
+        return self.participant.members.power_of(self.gossip.connected_mask())
+
+    @property
+    def flush_pause(self) -> float:
+        """Seconds between two journal ticks with bundles, as the load and the disk ask for."""
+        return self._flush_pause
+
     # Host
 
     def now_ms(self) -> int:

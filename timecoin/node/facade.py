@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
 
 from timecoin import __version__
 from timecoin.consensus.participant import Participant
-from timecoin.consensus.status import Status
+from timecoin.consensus.status import Status, TxStatus
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.errors import TxInvalid
 from timecoin.ledger.genesis import Genesis
@@ -17,7 +18,7 @@ from timecoin.ledger.params import Parameters
 from timecoin.ledger.state import LedgerState
 from timecoin.mempool.admission import Prepared, made_by
 from timecoin.mempool.entry import Entry
-from timecoin.mempool.errors import AlreadyKnown, NotAdmitted
+from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.consensus_service import ConsensusService
 from timecoin.node.reports import Reports
@@ -30,6 +31,7 @@ from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import OutPoint, Transaction
 from timecoin.rpc import facade as face
 
+T = TypeVar("T")
 USER_AGENT = f"/timecoin:{__version__}/"
 _UNARCHIVED_CODE = 2 * 0x7FFFFFFF
 
@@ -64,6 +66,7 @@ class Facade:
         self._ticks = ticks
         self._stop = stop
         self._started = consensus.now_ms()
+        self._under_way: Counter[Hash] = Counter()
 
     @property
     def _participant(self) -> Participant:
@@ -159,10 +162,10 @@ class Facade:
         pool = self._participant.finality.pool
         return face.PoolStats(
             count=len(pool),
-            bytes=sum(entry.size for entry in pool),
+            bytes=pool.serialized,
             usage=pool.bytes,
             max_bytes=pool.max_bytes,
-            total_fee=sum(entry.fee for entry in pool),
+            total_fee=pool.fees,
             min_fee_rate=self.parameters.min_fee_rate,
         )
 
@@ -189,8 +192,15 @@ class Facade:
     def submit(self, tx: Transaction) -> Deferred[Hash]:
         """Validate, store, announce; fires with the txid once it is in the pool and on disk."""
         answer: Deferred[Hash] = Deferred()
+        self._under_way[tx.txid] += 1
         self._consensus.feed(lambda: self._prepare(tx, answer))
-        return answer
+        return answer.addBoth(self._ended, tx.txid)
+
+    def _ended(self, result: T, txid: Hash) -> T:
+        self._under_way[txid] -= 1
+        if not self._under_way[txid]:
+            del self._under_way[txid]
+        return result
 
     def _prepare(self, tx: Transaction, answer: Deferred[Hash]) -> None:
         try:
@@ -199,7 +209,13 @@ class Facade:
             if known.archived:
                 answer.errback(known)
             else:
-                self._acknowledge(tx.txid, answer)
+                self._keep(tx.txid, answer)
+        except MissingParents as missing:
+            if any(txid in self._under_way for txid in missing.txids):
+                # Answers come in order: by then what became of the parent is known.
+                self._consensus.ask([], lambda _: self._consensus.feed(lambda: self._prepare(tx, answer)))
+            else:
+                answer.errback(missing)
         except (NotAdmitted, TxInvalid) as refused:
             answer.errback(refused)
         else:
@@ -215,11 +231,15 @@ class Facade:
         try:
             self._participant.admit(prepared, self.now_ms(), local=True)
         except AlreadyKnown:
-            self._acknowledge(prepared.tx.txid, answer)
+            self._keep(prepared.tx.txid, answer)
         except (NotAdmitted, TxInvalid) as refused:
             answer.errback(refused)
         else:
             self._acknowledge(prepared.tx.txid, answer)
+
+    def _keep(self, txid: Hash, answer: Deferred[Hash]) -> None:
+        self._participant.keep(txid, self.now_ms())
+        self._acknowledge(txid, answer)
 
     def _acknowledge(self, txid: Hash, answer: Deferred[Hash]) -> None:
         """Answer once the transaction is in the journal, so that no crash takes it back."""
@@ -258,11 +278,17 @@ class Facade:
             votes=status.vote_power,
             acks=status.ack_power,
             total_power=status.total,
-            final_ms=status.final_ms,
+            final_ms=self._final_ms(status),
             height=status.height if archived else None,
             block_hash=self._block_hash(status.height) if archived else None,
             reason=status.reason,
         )
+
+    def _final_ms(self, status: TxStatus) -> int | None:
+        """From memory, or for what was archived long ago or before the start from beside its block."""
+        if status.final_ms is not None or status.height is None or status.position is None:
+            return status.final_ms
+        return self._storage.chain.archive.final_ms(status.height, status.position)
 
     def _block_hash(self, height: int | None) -> Hash | None:
         return None if height is None else self._storage.chain.archive.block_hash(height)
@@ -328,10 +354,8 @@ class Facade:
         """The node's part in consensus."""
         participant, members = self._participant, self._participant.members
         signer = participant.signer
-        connected = members.power_of(self._consensus.gossip.connected_mask())
-        entries = list(participant.finality.pool)
-        final = sum(entry.final for entry in entries)
-        certified = sum(entry.certified and not entry.final for entry in entries)
+        connected = self._consensus.connected_power
+        pool = participant.finality.pool
         return face.ConsensusInfo(
             height=participant.height.height,
             round=participant.height.round,
@@ -346,9 +370,9 @@ class Facade:
             connected_power=connected,
             voting=participant.may_sign and members.is_quorum(connected),
             abstains=self._abstains(),
-            pending=len(entries) - final - certified,
-            certified=certified,
-            final=final,
+            pending=len(pool) - pool.final - pool.certified,
+            certified=pool.certified,
+            final=pool.final,
         )
 
     def _abstains(self) -> str | None:

@@ -7,7 +7,7 @@ import gc
 import random
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from twisted.web.client import Agent
 
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.ledger.genesis import Genesis, GenesisError
+from timecoin.node import halt_proof
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.config import Config, ConfigError
 from timecoin.node.consensus_service import ConsensusService
 from timecoin.node.exit_status import ExitStatus
 from timecoin.node.facade import USER_AGENT, Facade
+from timecoin.node.gauges import add_gauges
 from timecoin.node.intake import Intake
 from timecoin.node.keys import node_secret, read_secret
 from timecoin.node.membership import Membership
@@ -39,14 +41,12 @@ from timecoin.p2p.service import P2PService
 from timecoin.primitives.signing import SignatureBackend, get_backend
 from timecoin.rpc.server import Limits
 from timecoin.rpc.service import RpcService
-from timecoin.storage.files import write_atomic
 
 MAX_POOL_BYTES = 256 << 20
 SWITCH_INTERVAL = 0.0005
 """Threads that crunch Python give the reactor its turn after this many seconds (Python's default is ten times that)."""
 GC_THRESHOLDS = (50_000, 20, 100)
 """Almost nothing here forms cycles; Python's defaults walk the whole pool every few seconds, some 50 ms each time."""
-PROOF_FILE = "halt-proof-{}.hex"
 READY_FILE = "ready"
 
 
@@ -132,6 +132,7 @@ class Node:
         self.intake: Intake
         self.membership: Membership
         self.p2p: P2PService
+        self.facade: Facade
 
     def _storage_uris(self) -> tuple[str, str]:
         directory, given = self._config.data_dir, self._config.storage
@@ -154,7 +155,7 @@ class Node:
             self.reports,
             self.root.abort,
             max_pool_bytes=MAX_POOL_BYTES,
-            keep_proof=self._keep_proof,
+            keep_proof=lambda reason, proofs: halt_proof.keep(self._config.data_dir, proofs),
         )
         self.consensus.build()
         own_key = None if identity is None else identity.operator_key
@@ -172,11 +173,6 @@ class Node:
         if not masternode.enabled or masternode.operator_key_file is None:
             return None
         return OperatorIdentity(read_secret(masternode.operator_key_file, self._backend), self._backend)
-
-    def _keep_proof(self, reason: str, proofs: Sequence[bytes]) -> None:
-        for number, proof in enumerate(proofs):
-            name = PROOF_FILE.format(number)
-            write_atomic(self._config.data_dir / name, proof.hex().encode("ascii") + b"\n")
 
     def _height_opened(self) -> None:
         self.intake.height_opened()
@@ -230,7 +226,7 @@ class Node:
 
     def _make_rpc(self) -> RpcService:
         config = self._config
-        facade = Facade(
+        self.facade = Facade(
             genesis=self._genesis,
             storage=self.storage,
             consensus=self.consensus,
@@ -240,9 +236,10 @@ class Node:
             ticks=self.ticks,
             stop=self._reactor.stop,
         )
+        add_gauges(self.metrics, self.storage, self.consensus, self.sync, self.p2p)
         limits = Limits(config.rpc.max_connections, config.rpc.max_request_bytes, config.rpc.timeout)
         return RpcService(
-            self._reactor, facade, config.rpc_endpoints, config.cookie_path, limits, config.rpc.max_batch
+            self._reactor, self.facade, config.rpc_endpoints, config.cookie_path, limits, config.rpc.max_batch
         )
 
 

@@ -6,10 +6,13 @@ with the reactor; rendering takes about a millisecond and is done in the reactor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import serverFromString
@@ -19,6 +22,22 @@ from twisted.web.server import Request, Site
 
 _LATENESS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _FINAL_BUCKETS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0)
+
+
+Labelled: TypeAlias = tuple[Sequence[str], float]
+
+
+class _Totals(Collector):
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], read: Callable[[], Iterable[Labelled]]
+    ) -> None:
+        self._name, self._text, self._labels, self._read = name, text, labels, read
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for values, figure in self._read():
+            family.add_metric(values, figure)
+        yield family
 
 
 class NodeMetrics:
@@ -42,14 +61,14 @@ class NodeMetrics:
             "timecoin_transactions", "Transactions that reached a status.", ["status"], registry=self.registry
         )
         self.blocks = Counter("timecoin_blocks", "Blocks applied.", ["kind"], registry=self.registry)
-        self.bundles = Counter(
-            "timecoin_bundles", "Vote and ack bundles.", ["direction"], registry=self.registry
-        )
-        self.bytes = Counter("timecoin_p2p_bytes", "Bytes of peers.", ["direction"], registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add ``timecoin_NAME``, a figure that is asked for when somebody looks."""
         Gauge(f"timecoin_{name}", text, registry=self.registry).set_function(read)
+
+    def totals(self, name: str, text: str, labels: Sequence[str], read: Callable[[], Iterable[Labelled]]) -> None:
+        """Add ``timecoin_NAME_total``, counted elsewhere: (label values, figure), asked for when somebody looks."""
+        self.registry.register(_Totals(f"timecoin_{name}", text, labels, read))
 
     def render(self) -> bytes:
         """The text exposition format."""
