@@ -18,7 +18,7 @@ from timecoin.cli.main import main
 from timecoin.ledger import networks
 from timecoin.node.config import sections, specs
 from timecoin.node.facade import Facade
-from timecoin.node.wiring import PROOF_FILE
+from timecoin.node.halt_proof import PROOF_FILE
 from timecoin.ops.metrics import NodeMetrics
 from timecoin.rpc.methods import all_methods
 

@@ -12,7 +12,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 from txtorcon import controller
 
-from timecoin.node import preflight
+from timecoin.node import halt_proof, preflight
 from timecoin.node.config import ConfigError, parse
 from timecoin.node.root import StartRefused
 from timecoin.node.supervised import StdinWatch
@@ -86,6 +86,19 @@ class PreflightTests(SynchronousTestCase):
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.assertIn("[node] data_dir = ", self.refusal())
         preflight.check(self.config())
+
+    def test_no_start_after_a_halt(self) -> None:
+        directory = self.base / "data"
+        directory.mkdir()
+        halt_proof.keep(directory, (b"one", b"two"))
+        self.assertEqual((directory / "halt-proof-1.hex").read_text(), b"two".hex() + "\n")
+        for path in sorted(directory.iterdir()):
+            text = self.refusal()
+            self.assertRegex(text, f"^node.ini: \\[node\\] data_dir = .*/data: holds {path.name}, .*runbook.rst, R12$")
+            path.unlink()
+        preflight.check(self.config())
+        halt_proof.keep(directory, ())
+        self.assertIn("holds halt-proof-0.hex", self.refusal())
 
     def test_a_data_directory_of_another_network(self) -> None:
         (self.base / "data").mkdir()

@@ -18,6 +18,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 
 from timecoin.ledger.genesis import Genesis, GenesisError
+from timecoin.node import halt_proof
 from timecoin.node.config import Config, ConfigError
 from timecoin.primitives.hashes import display, sha256d
 from timecoin.storage.datadir import GENESIS_NAME, LOCK_NAME
@@ -27,6 +28,7 @@ from timecoin.storage.files import read_optional
 def check(config: Config) -> None:
     """Raise ``ConfigError`` when a file, the data directory or a port cannot be used."""
     _check_free_directory(config)
+    _check_no_halt(config)
     _check_readable(config, "node", "genesis", config.genesis_path)
     _check_network(config)
     key_file = config.masternode.operator_key_file
@@ -57,6 +59,16 @@ def _check_free_directory(config: Config) -> None:
         raise ConfigError(config.source, problem, "node", "data_dir") from None
     finally:
         os.close(descriptor)
+
+
+def _check_no_halt(config: Config) -> None:
+    proof = halt_proof.found(config.data_dir)
+    if proof is not None:
+        problem = (
+            f"= {config.data_dir}: holds {proof.name}, the proof that a third or more of the voting power broke the "
+            "protocol; what to do says docs/operators/runbook.rst, R12"
+        )
+        raise ConfigError(config.source, problem, "node", "data_dir")
 
 
 def _check_network(config: Config) -> None:
