@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,6 +13,7 @@ from timecoin.consensus.effects import Change
 from timecoin.node import reports as module
 from timecoin.node.reports import POLL_DELAY, Reports, TooManyWaiters
 from timecoin.ops.metrics import NodeMetrics
+from timecoin.rpc.methods_finality import getfinalityevents
 
 
 def txid(number: int) -> bytes:
@@ -30,6 +34,11 @@ class ReportsTest(SynchronousTestCase):
 
     def numbers(self, since: int, limit: int = 100) -> list[int]:
         return [event.number for event in self.reports.page(since, limit).events]
+
+    def test_what_is_reported_is_what_is_promised(self) -> None:
+        promised = re.search(r"Status is ([a-z, ]+);", inspect.getdoc(getfinalityevents) or "")
+        assert promised is not None
+        self.assertEqual(re.split(", | or ", promised[1]), [change.value for change in Change])
 
     # Pages
 

@@ -30,9 +30,8 @@ class Job(Protocol):
 
 
 class Change(Enum):
-    """What happened to a transaction, as users are told."""
+    """What happened to a transaction, as users are told: pending it was before."""
 
-    PENDING = "pending"
     CERTIFIED = "certified"
     FINAL = "final"
     ARCHIVED = "archived"

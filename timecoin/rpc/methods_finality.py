@@ -61,6 +61,7 @@ async def getfinalityevents(
     """Changes of status with numbers above ``since``, oldest first; with none yet, waits up to timeout_ms for
     one.
 
+    Status is certified, final, archived or rejected; that a transaction is pending is no change and not told.
     Numbers count up from 1 without gaps while the node runs. missed tells that events after ``since`` are no
     longer held; begin with the answer's last to hear of new ones only.
     """
