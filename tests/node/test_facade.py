@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger import builders
@@ -20,6 +21,7 @@ from timecoin.node.facade import InvalidSignature
 from timecoin.node.root import Phase
 from timecoin.node.wiring import Node
 from timecoin.p2p import messages as wire
+from timecoin.p2p.service import P2PService
 from timecoin.primitives.amounts import COIN
 from timecoin.primitives.hashes import sha256
 from timecoin.primitives.transaction import Transaction, TxOutput
@@ -342,6 +344,23 @@ class LookTest(FacadeTestCase):
         self.assertEqual((settled.pending, settled.certified, settled.final), (0, 0, 1))
         self.node.consensus.feed(lambda: self.node.consensus.participant._halt("?", ()))
         self.assertIn("a third or more", facade.consensus().abstains or "")
+
+    def test_a_wrong_clock(self) -> None:
+        offset = self.genesis.parameters.clock_tolerance + 1
+        self.assertTrue(self.facade.consensus().proposing)
+        self.patch(P2PService, "clock_offset_ms", property(lambda service: offset))
+        with capturedLogs() as events:
+            self.run_for(2 * EPOCH_SECONDS)
+        info = self.facade.consensus()
+        self.assertEqual((info.height, info.sealed, info.proposing, info.abstains), (1, True, False, None))
+        told = [event["offset"] for event in events if "no blocks are proposed" in (event["log_format"] or "")]
+        self.assertEqual(told, [offset])
+        offset = 0
+        with capturedLogs() as events:
+            self.run_for(EPOCH_SECONDS)
+        self.assertTrue(self.facade.consensus().proposing)
+        self.assertGreater(self.facade.consensus().height, 1)
+        self.assertEqual(sum("propose blocks again" in (event["log_format"] or "") for event in events), 1)
 
     def test_the_network(self) -> None:
         info = self.facade.network_info()

@@ -182,7 +182,7 @@ class FakeNode:
     def consensus(self) -> face.ConsensusInfo:
         own = NETWORK.genesis.registration_id(0)
         return face.ConsensusInfo(
-            2, 0, "propose", 1, False, 0, 1_800_000_060, own, 0, 100, 110, True, None, 1, 1, 0
+            2, 0, "propose", 1, False, 0, 1_800_000_060, own, 0, 100, 110, True, True, None, 1, 1, 0
         )
 
     def reactor(self) -> face.ReactorInfo:

@@ -73,7 +73,7 @@ class ChainWindow:
 
 class Context:
     """The shared state. ``now`` is the clock of the input at hand, in milliseconds; ``alive`` masks reachable
-    masternodes.
+    masternodes; ``clock_offset`` is the others' clocks minus mine, in milliseconds (None: not known).
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Context:
         self.effects: list[Effect] = []
         self.now = 0
         self.alive = 0
+        self.clock_offset: int | None = None
         self.started = False
         self.halted = False
         self.finality = Finality(
@@ -140,6 +141,11 @@ class Context:
     def slot_ms(self) -> int:
         """When the open epoch ends, in milliseconds (R7)."""
         return schedule.next_slot(self.ledger.last_closing_slot, self.params.epoch_seconds) * 1000
+
+    @property
+    def clock_is_wrong(self) -> bool:
+        """Is my clock too far from the others' to propose by it (protocol.md 9)?"""
+        return self.clock_offset is not None and abs(self.clock_offset) > self.params.clock_tolerance
 
     def seal(self) -> None:
         """Send no more acks in this epoch (R9). Signed at once, the seal is on disk before what rests on it."""

@@ -399,6 +399,7 @@ class CurrentHeight:
             wanted is None
             or wanted.job is not None
             or not context.may_sign
+            or context.clock_is_wrong
             or self.machine.round != wanted.round
         ):
             return

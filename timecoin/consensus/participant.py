@@ -136,6 +136,11 @@ class Participant:
         return self._context.may_sign
 
     @property
+    def clock_is_wrong(self) -> bool:
+        """Do I propose nothing because my clock is off by more than the tolerance?"""
+        return self._context.clock_is_wrong
+
+    @property
     def halted(self) -> bool:
         """Did I stop for good (R12)?"""
         return self._context.halted
@@ -236,6 +241,10 @@ class Participant:
     def reachable(self, mask: int) -> None:
         """Which masternodes of the current set are believed alive: those connected."""
         self._context.alive = mask
+
+    def clock_offset(self, milliseconds: int | None) -> None:
+        """The median of other clocks minus mine (None: too few are known); it counts from the next input on."""
+        self._context.clock_offset = milliseconds
 
     def hear(self, operator_key: bytes, epoch: int, now: int, *, complete: bool = True) -> None:
         """An authenticated masternode told its open epoch, and (``complete``) has shown what it has of

@@ -105,6 +105,7 @@ class ConsensusService(Service):
         self.epoch_opened: Callable[[], None] = lambda: None
         self.offer: Callable[[Transaction], None] = lambda tx: None
         self.bad_block: Callable[[fx.BadBlock], None] = lambda bad: None
+        self.clock_offset_ms: Callable[[], int | None] = lambda: None
 
     # Life cycle
 
@@ -243,8 +244,20 @@ class ConsensusService(Service):
 
     def _look_at_clock(self) -> None:
         now = self.now_ms()
+        self._compare_clocks()
         self.participant.tick(now)
         self.gossip.tick(now)
+
+    def _compare_clocks(self) -> None:
+        participant, offset = self.participant, self.clock_offset_ms()
+        was_wrong = participant.clock_is_wrong
+        participant.clock_offset(offset)
+        if participant.clock_is_wrong == was_wrong or self._identity is None:
+            return
+        if was_wrong:
+            self.log.warn("the clock is right enough to propose blocks again")
+        else:
+            self.log.error("no blocks are proposed: the clock is off by {offset} ms", offset=offset)
 
     # Journal ticks
 

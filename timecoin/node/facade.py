@@ -369,6 +369,7 @@ class Facade:
             power=0 if signer is None else members.members[signer].power,
             connected_power=connected,
             voting=participant.may_sign and members.is_quorum(connected),
+            proposing=participant.may_sign and not participant.clock_is_wrong,
             abstains=self._abstains(),
             pending=len(pool) - pool.final - pool.certified,
             certified=pool.certified,

@@ -198,6 +198,7 @@ class Node:
             height=lambda: self.consensus.participant.ledger.height,
             agent=Agent(self._reactor),
         )
+        self.consensus.clock_offset_ms = lambda: self.p2p.clock_offset_ms
         self._claim_masternode()
         return _Listening(self.p2p)
 

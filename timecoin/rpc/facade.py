@@ -130,6 +130,7 @@ class ConsensusInfo:
 
     ``connected_power`` is of S(epoch): own and of connected masternodes. ``seals`` is the power whose seals
     were seen. ``voting``: it is a member, signs, and members it is connected to hold a quorum with it.
+    ``proposing``: it signs, and its clock is right enough to propose blocks.
     """
 
     height: int
@@ -144,6 +145,7 @@ class ConsensusInfo:
     power: int
     connected_power: int
     voting: bool
+    proposing: bool
     abstains: str | None
     pending: int
     certified: int

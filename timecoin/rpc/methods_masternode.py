@@ -88,6 +88,7 @@ def _status(context: Context) -> dict[str, Any]:
         "signer": info.signer,
         "power": info.power,
         "voting": info.voting,
+        "proposing": info.proposing,
         "abstains": info.abstains,
     }
 
@@ -111,6 +112,7 @@ def getconsensusinfo(context: Context) -> dict[str, Any]:
         "signer": info.signer,
         "power": info.power,
         "voting": info.voting,
+        "proposing": info.proposing,
         "abstains": info.abstains,
         "pending": info.pending,
         "certified": info.certified,
