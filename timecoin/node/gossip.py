@@ -25,7 +25,8 @@ from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 
 RELAY_DELAY_MS, LATE_RELAY_MS = 50, 2_000
-"""After the first delay a transaction is announced to peers without a connection to where it came from, after the second to
+"""After the first delay a transaction is announced to peers without a connection to where it came from, after the
+second to
 all that have not voted for it."""
 NAMED_DELAY_MS = 150
 """A body that a bundle names is asked for when it has not come by itself after this long."""
@@ -434,7 +435,8 @@ class Gossip:
             view.inventory.clear()
 
     def _relay(self, txid: bytes, *, late: bool) -> None:
-        """Announce a transaction where it is not known; first only to those who have no connection to whoever sent it."""
+        """Announce a transaction where it is not known; first only to those who have no connection to whoever sent
+        it."""
         finality = self._participant.finality
         if txid not in finality.pool:
             return
