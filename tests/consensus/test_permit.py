@@ -137,11 +137,17 @@ class PermitTest(SynchronousTestCase):
 
     def test_operator_overrides(self) -> None:
         mine = permit(intact=False, silent_until=9)
-        mine.override()
+        self.assertTrue(mine.silences(10))
+        mine.override(5)
+        self.assertFalse(mine.silences(5))
         for n in (1, 2):
             mine.hear(key(n), 5)
         self.assertFalse(mine.settle(MEMBERS, 0, 5))
         self.assertTrue(mine.allows(5, MEMBERS))
+        self.assertFalse(mine.contradicted(5))
+        self.assertTrue(mine.allows(5, MEMBERS))
+        self.assertTrue(mine.contradicted(6))
+        self.assertFalse(mine.allows(6, MEMBERS))
 
     def test_behind_the_network(self) -> None:
         """More than a third of the power is further: what I would sign is of no use, and might contradict."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger import builders
@@ -26,6 +26,7 @@ from timecoin.primitives.amounts import COIN
 from timecoin.primitives.hashes import sha256
 from timecoin.primitives.transaction import Transaction, TxOutput
 from timecoin.storage.errors import UnknownBlock
+from timecoin.storage.journal import LEASE_NAME
 
 EPOCH_SECONDS = 8
 INI = """
@@ -344,6 +345,28 @@ class LookTest(FacadeTestCase):
         self.assertEqual((settled.pending, settled.certified, settled.final), (0, 0, 1))
         self.node.consensus.feed(lambda: self.node.consensus.participant._halt("?", ()))
         self.assertIn("a third or more", facade.consensus().abstains or "")
+
+    def test_sign_anyway(self) -> None:
+        self.assertFalse(self.successResultOf(self.facade.sign_anyway()))
+        self.stop()
+        (self.path / "data" / LEASE_NAME).unlink()
+        self.start()
+        self.run_for(0.2)
+        self.assertIn("silent through epoch 1", self.facade.consensus().abstains or "")
+        disk = self.disks["journal"]
+        disk.held = True
+        with capturedLogs() as events:
+            answer = self.facade.sign_anyway()
+            self.assertFalse(self.facade.consensus().voting)
+            disk.held = False
+            disk.run()
+            self.assertTrue(self.successResultOf(answer))
+        self.assertEqual(sum(event["log_level"] is LogLevel.critical for event in events), 1)
+        self.assertTrue(self.facade.consensus().voting)
+        self.stop()
+        self.start()
+        self.run_for(0.2)
+        self.assertTrue(self.facade.consensus().voting)
 
     def test_a_wrong_clock(self) -> None:
         offset = self.genesis.parameters.clock_tolerance + 1

@@ -67,6 +67,8 @@ class FakeNode:
         self.statuses: dict[Hash, face.TxStatus] = {}
         self.waiting: list[Deferred[face.TxStatus | None]] = []
         self.asked_events: list[tuple[int, int, int]] = []
+        self.masternode_id: Hash | None = NETWORK.genesis.registration_id(0)
+        self.silenced = True
         header = replace(_FIRST.header, height=1, epoch=1, previous=_FIRST.header.hash, closing=False)
         archived = pay(2)
         self.blocks = [_FIRST, Block(header, (_FIRST.transactions[0], archived), EMPTY_COMMIT)]
@@ -180,10 +182,14 @@ class FakeNode:
         )
 
     def consensus(self) -> face.ConsensusInfo:
-        own = NETWORK.genesis.registration_id(0)
+        own = self.masternode_id
         return face.ConsensusInfo(
             2, 0, "propose", 1, False, 0, 1_800_000_060, own, 0, 100, 110, True, True, None, 1, 1, 0
         )
+
+    def sign_anyway(self) -> Deferred[bool]:
+        was_silenced, self.silenced = self.silenced, False
+        return succeed(was_silenced)
 
     def reactor(self) -> face.ReactorInfo:
         return face.ReactorInfo(100, 0.1, 9.5, 12.0)

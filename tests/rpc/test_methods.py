@@ -442,6 +442,19 @@ class MasternodeTests(MethodCase):
         self.assertEqual((status["masternode"], status["status"], status["voting"]), (True, "eligible", True))
         self.assertEqual(self.refusal("masternode", "start")[0], -8)
 
+    def test_sign_anyway_must_be_confirmed(self) -> None:
+        own, other = (display(NETWORK.genesis.registration_id(n)) for n in (0, 1))
+        for confirmation in ((), ("",), (other,), (own.upper() + " ",)):
+            self.assertEqual(self.refusal("masternode", "sign-anyway", *confirmation)[0], -8)
+        for command in ("sign", "SIGN-ANYWAY", "status"):
+            self.assertEqual(self.refusal("masternode", command, own)[0], -8)
+        self.assertTrue(self.node.silenced)
+        self.assertTrue(self.call("masternode", "sign-anyway", own)["voting"])
+        self.assertFalse(self.node.silenced)
+        self.assertEqual(self.refusal("masternode", "sign-anyway", own)[0], -1)
+        self.node.masternode_id = None
+        self.assertEqual(self.refusal("masternode", "sign-anyway", own)[0], -1)
+
     def test_consensus(self) -> None:
         info = self.call("getconsensusinfo")
         self.assertEqual((info["height"], info["step"], info["epoch"]), (2, "propose", 1))

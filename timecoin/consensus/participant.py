@@ -136,6 +136,11 @@ class Participant:
         return self._context.may_sign
 
     @property
+    def silenced(self) -> bool:
+        """Does the state of my journal keep me from signing in the open epoch?"""
+        return self.permit.silences(self.ledger.epoch)
+
+    @property
     def clock_is_wrong(self) -> bool:
         """Do I propose nothing because my clock is off by more than the tolerance?"""
         return self._context.clock_is_wrong
@@ -252,6 +257,13 @@ class Participant:
         """
         self._context.now = now
         self.permit.hear(operator_key, epoch, complete=complete)
+        self._settle_permit()
+        self._after()
+
+    def sign_anyway(self, now: int) -> None:
+        """The operator ends the silence that the journal's state imposes; the journal was told before."""
+        self._context.now = now
+        self.permit.override(self.ledger.epoch)
         self._settle_permit()
         self._after()
 

@@ -24,6 +24,7 @@ class SigningPermit:
         self._fresh = fresh
         self._heard: dict[bytes, int] = {}
         self._complete: set[bytes] = set()
+        self._overridden = 0
         self.silent_until = silent_until
         self.exchanged = False
 
@@ -102,14 +103,20 @@ class SigningPermit:
         """Shown a message of its own key that the journal lacks; True when ``silent_until`` changed and must
         be recorded.
         """
-        if epoch <= self.silent_until:
+        if epoch <= max(self.silent_until, self._overridden):
             return False
         self.silent_until = epoch
         return True
 
-    def override(self) -> None:
-        """The operator's ``masternode sign-anyway``: ends the silence early, on the operator's word alone."""
-        self._doubtful = False
+    def silences(self, epoch: int) -> bool:
+        """Does the state of the journal alone forbid to sign in ``epoch``?"""
+        return self._doubtful or epoch <= self.silent_until
+
+    def override(self, epoch: int) -> None:
+        """The operator's ``masternode sign-anyway`` in the open ``epoch``: ends the silence early, on the operator's
+        word alone. What else turns up of this epoch by the own key changes nothing: peers show it again and again.
+        """
+        self._doubtful, self._overridden = False, epoch
         self.silent_until = 0
 
     def allows(self, epoch: int, members: PowerSet) -> bool:

@@ -259,6 +259,21 @@ class ConsensusService(Service):
         else:
             self.log.error("no blocks are proposed: the clock is off by {offset} ms", offset=offset)
 
+    async def sign_anyway(self) -> bool:
+        """The operator's override (protocol.md 4, *Journal*): end the silence that the journal imposes, durably; False
+        when it imposes none. Fails as a write of the journal does.
+        """
+        if not self.participant.silenced:
+            return False
+        self.log.critical(
+            "SIGN ANYWAY: by the operator's word this node signs again from epoch {epoch} on, though its journal may "
+            "lack what its key signed before; if it signed something else then, that is misbehaviour",
+            epoch=self.participant.ledger.epoch,
+        )
+        await self._storage.in_journal_thread(self._storage.journal.sign_anyway)
+        self.feed(lambda: self.participant.sign_anyway(self.now_ms()))
+        return True
+
     # Journal ticks
 
     def _schedule_flush(self) -> None:

@@ -105,6 +105,10 @@ class Facade:
         """Begin to stop the node."""
         self._stop()
 
+    def sign_anyway(self) -> Deferred[bool]:
+        """The operator's override."""
+        return Deferred.fromCoroutine(self._consensus.sign_anyway())
+
     def reactor(self) -> face.ReactorInfo:
         """How late the reactor is."""
         lateness = self._ticks.report()

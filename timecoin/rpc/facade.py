@@ -275,5 +275,9 @@ class NodeFacade(Protocol):
     def consensus(self) -> ConsensusInfo:
         """The node's part in consensus."""
 
+    def sign_anyway(self) -> Deferred[bool]:
+        """End the silence that the state of the journal imposes on this masternode (protocol.md section 4); False when
+        it imposes none."""
+
     def reactor(self) -> ReactorInfo:
         """How late the reactor is."""

@@ -9,18 +9,40 @@ from timecoin.ledger.state import LedgerState
 from timecoin.primitives import address
 from timecoin.primitives.hashes import display
 from timecoin.primitives.transaction import split_outpoint
-from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
+from timecoin.rpc.errors import INVALID_PARAMETER, MISC_ERROR, RpcError
 from timecoin.rpc.facade import NodeFacade
 from timecoin.rpc.table import Context, method
 
+_SIGN_ANYWAY = "sign-anyway"
 
-def masternode(context: Context, command: str) -> Any:
+
+def masternode(context: Context, command: str, confirm: str = "") -> Any:
     """About masternodes: ``list`` shows the registry, ``count`` figures of it, ``status`` this node's own
-    part."""
+    part.
+
+    ``sign-anyway`` ends the silence of this masternode after the loss of its journal. It may make it sign against
+    itself, which is misbehaviour: only for who knows that its key has signed nothing in the open epoch. It must be
+    confirmed with the masternode's id.
+    """
     commands = {"list": _list, "count": _count, "status": _status}
+    if command == _SIGN_ANYWAY:
+        return _sign_anyway(context, confirm)
     if command not in commands:
-        raise RpcError(INVALID_PARAMETER, f"command must be one of {', '.join(commands)}")
+        raise RpcError(INVALID_PARAMETER, f"command must be one of {', '.join(commands)}, {_SIGN_ANYWAY}")
+    if confirm:
+        raise RpcError(INVALID_PARAMETER, f"only {_SIGN_ANYWAY} is confirmed")
     return commands[command](context)
+
+
+async def _sign_anyway(context: Context, confirm: str) -> dict[str, Any]:
+    own = context.node.consensus().masternode_id
+    if own is None:
+        raise RpcError(MISC_ERROR, "This node is not a member of the current set")
+    if confirm != display(own):
+        raise RpcError(INVALID_PARAMETER, "To confirm, give the id of this masternode (see masternode status)")
+    if not await context.node.sign_anyway():
+        raise RpcError(MISC_ERROR, "Its journal does not keep this masternode from signing")
+    return _status(context)
 
 
 def _connected(node: NodeFacade) -> set[bytes]:
