@@ -320,7 +320,7 @@ class MemoryTest(SynchronousTestCase):
         network[0].submit(*txs)
         self.assertTrue(network.run_to_epoch(3))
         participant = network[0].participant
-        self.assertEqual((participant._pending, participant._final_ms), ({}, {}))
+        self.assertEqual((list(participant.pending()), participant._final_ms), ([], {}))
         self.assertFalse(participant.finality.has_unarchived())
         self.assertFalse(participant._context.outbox._bodies)
 

@@ -6,10 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from timecoin.consensus.effects import Report, SignedMessage
 from timecoin.consensus.records import Record, RecordKind, encode_final
 from timecoin.primitives.transaction import Transaction
+
+
+class Urgency(Enum):
+    """What waits for the journal: a vote on a block, on which everybody waits; users' reports; or only what is
+    collected."""
+
+    AT_ONCE = "at once"
+    SOON = "soon"
+    IN_TIME = "in time"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,14 +50,11 @@ class Outbox:
         return bool(self._records or self._messages or self._reports)
 
     @property
-    def has_messages(self) -> bool:
-        """Do my own messages wait, on which others wait?"""
-        return bool(self._messages)
-
-    @property
-    def has_reports(self) -> bool:
-        """Do users wait to be told?"""
-        return bool(self._reports)
+    def urgency(self) -> Urgency:
+        """How soon the next tick is wanted."""
+        if self._messages:
+            return Urgency.AT_ONCE
+        return Urgency.SOON if self._reports else Urgency.IN_TIME
 
     def record(self, kind: RecordKind, payload: bytes) -> None:
         """Write this before anything that is added later is sent."""

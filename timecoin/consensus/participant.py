@@ -15,7 +15,6 @@ makes a long tick.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from enum import Enum
 
 from timecoin.consensus import effects as fx
 from timecoin.consensus import events, steps
@@ -26,12 +25,12 @@ from timecoin.consensus.current_height import CurrentHeight
 from timecoin.consensus.finality import Finality
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.consensus.jobs import JudgeDecided
-from timecoin.consensus.outbox import Tick
+from timecoin.consensus.outbox import Tick, Urgency
 from timecoin.consensus.permit import SigningPermit
-from timecoin.consensus.records import PendingTransaction, Record, RecordKind
+from timecoin.consensus.records import RecordKind
 from timecoin.consensus.restoration import Restoration
 from timecoin.consensus.restoring import Restored
-from timecoin.consensus.settling import REJECTED_EXPIRED
+from timecoin.consensus.submissions import Submissions
 from timecoin.consensus.tally import signers_of
 from timecoin.consensus.tendermint import Height
 from timecoin.consensus.votes import Precommit, Prevote
@@ -42,16 +41,6 @@ from timecoin.ledger.state import LedgerState
 from timecoin.mempool.admission import Prepared
 from timecoin.primitives.block import Block, Commit
 from timecoin.primitives.transaction import Transaction
-
-
-class Urgency(Enum):
-    """What waits for the journal: a vote on a block, on which everybody waits; users' reports; or only what is
-    collected."""
-
-    AT_ONCE = "at once"
-    SOON = "soon"
-    IN_TIME = "in time"
-
 
 MAX_ASKED_AGAIN = 256
 """Bodies that one signer named and nobody sent, asked for again in one sync interval: it may have made them up, and
@@ -87,7 +76,7 @@ class Participant:
         self._committing: tuple[Assembled, Commit] | None = None
         self._applying: Iterator[None] | None = None
         self._adopting: JudgeDecided | None = None
-        self._pending: dict[bytes, PendingTransaction] = {}
+        self._submissions = Submissions(self._context)
         self._final_ms: dict[bytes, int] = {}
         self._holding = False
         self._next_asking = 0
@@ -187,13 +176,13 @@ class Participant:
         """Before :meth:`start`: what the journal holds of the open epoch and height."""
         context, finality, now = self._context, self.finality, restored.started
         context.now = now
-        self._pending.update(restored.pending)
+        self._submissions.restore(restored.pending)
         self._final_ms.update(
             (txid, ms) for txid, ms in restored.finals.items() if not finality.is_archived(txid)
         )
         for tx in restored.bodies.values():
             context.outbox.has_body(tx)
-        Restoration(finality, context, self._pending).bring_back(restored.transactions(), now)
+        Restoration(finality, context, self._submissions).bring_back(restored.transactions(), now)
         for bundle in restored.bundles(self.ledger.epoch, self.members.set_hash):
             finality.restore_bundle(bundle, now)
             context.emit(fx.Announce(bundle))
@@ -312,30 +301,25 @@ class Participant:
         """A prepared transaction whose signatures were found good; raises as ``Finality.admit``."""
         context, tx = self._context, prepared.tx
         context.now = now
-        local = local or tx.txid in self._pending
+        local = local or tx.txid in self._submissions
         self.finality.admit(prepared, now, local=local)
-        if local and tx.txid not in self._pending:
-            self._keep_pending(tx)
+        if local:
+            self._submissions.keep(tx)
         context.emit(fx.AnnounceTransaction(tx.txid, local))
         self._current.body_admitted(tx)
         self._after()
-
-    def _keep_pending(self, tx: Transaction) -> None:
-        pending = PendingTransaction(0, self._context.now, tx.raw)
-        self._pending[tx.txid] = pending
-        self._context.outbox.record(RecordKind.PENDING, pending.encode())
 
     def keep(self, txid: bytes, now: int) -> None:
         """A transaction that peers brought was submitted here, too: keep and announce it as one's own (R5)."""
         self._context.now = now
         entry = self.finality.pool.get(txid)
-        if entry is not None and txid not in self._pending:
+        if entry is not None:
             entry.local = True
-            self._keep_pending(entry.tx)
+            self._submissions.keep(entry.tx)
 
     def pending(self) -> Iterable[bytes]:
         """Txids of what was submitted here and is not settled yet."""
-        return self._pending.keys()
+        return self._submissions
 
     def keep_orphan(self, tx: Transaction, missing: tuple[bytes, ...], source: bytes) -> None:
         """Keep a transaction until one of its unknown parents turns up; ``source`` bounds how many."""
@@ -411,10 +395,7 @@ class Participant:
     @property
     def urgency(self) -> Urgency:
         """How soon the next tick is wanted."""
-        outbox = self._context.outbox
-        if outbox.has_messages:
-            return Urgency.AT_ONCE
-        return Urgency.SOON if outbox.has_reports else Urgency.IN_TIME
+        return self._context.outbox.urgency
 
     def take_tick(self, now: int, *, bundles: bool = True) -> Tick | None:
         """What has to be made durable now, or None. My new ``bundles`` are signed here: not before each tick, as
@@ -497,7 +478,7 @@ class Participant:
         elif isinstance(event, events.Final):
             self._report_final(event)
         elif isinstance(event, events.Rejected):
-            self._pending.pop(event.txid, None)
+            self._submissions.settled(event.txid)
             context.outbox.report(fx.Report(event.txid, fx.Change.REJECTED, reason=event.code))
         elif isinstance(event, events.Reopened):
             self._announce_again(event.txids)
@@ -631,29 +612,13 @@ class Participant:
     def _report_archived(self, block: Block, txids: list[bytes]) -> None:
         height = block.header.height
         for txid in txids[1:]:
-            self._pending.pop(txid, None)
+            self._submissions.settled(txid)
             milliseconds = self._final_ms.pop(txid, None)
             self._context.emit(fx.Report(txid, fx.Change.ARCHIVED, milliseconds, height))
 
     def _open_epoch(self) -> None:
         self._context.outbox.rotate()
-        self._count_openings()
-        self._context.emit(fx.RotateJournal(tuple(self._carried())))
+        self._submissions.count_openings()
+        self._context.emit(fx.RotateJournal(self._submissions.records()))
         self._wake_at_slot()
         self._settle_permit()
-
-    def _count_openings(self) -> None:
-        """Finality counts them for what is in the pool; what is not expires here (R5)."""
-        for txid, pending in list(self._pending.items()):
-            entry = self.finality.pool.get(txid)
-            openings = pending.openings + 1 if entry is None else entry.openings
-            self._pending[txid] = pending._replace(openings=openings)
-            if openings > self.params.pending_epochs:
-                del self._pending[txid]
-                self._context.outbox.report(
-                    fx.Report(txid, fx.Change.REJECTED, reason=REJECTED_EXPIRED)
-                )
-
-    def _carried(self) -> Iterable[bytes]:
-        for pending in self._pending.values():
-            yield Record(RecordKind.PENDING, pending.encode()).encode()

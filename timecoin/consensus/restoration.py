@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from timecoin.consensus import effects as fx
 from timecoin.consensus.context import Context
 from timecoin.consensus.finality import Finality
-from timecoin.consensus.records import PendingTransaction
 from timecoin.consensus.restoring import RestoredBody
+from timecoin.consensus.submissions import Submissions
 from timecoin.ledger.errors import TxInvalid
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
 
@@ -16,16 +16,13 @@ from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
 class Restoration:
     """Puts bodies into the pool; of those that it refuses now, my votes keep their locks.
 
-    ``pending`` are the transactions submitted to this node: what can never be valid again is rejected and
-    leaves it.
+    What was submitted to this node and can never be valid again is rejected and leaves ``submissions``.
     """
 
-    def __init__(
-        self, finality: Finality, context: Context, pending: dict[bytes, PendingTransaction]
-    ) -> None:
+    def __init__(self, finality: Finality, context: Context, submissions: Submissions) -> None:
         self._finality = finality
         self._context = context
-        self._pending = pending
+        self._submissions = submissions
 
     def bring_back(self, bodies: Iterable[RestoredBody], now: int) -> None:
         """All of them, in whatever order they were journaled."""
@@ -55,7 +52,7 @@ class Restoration:
         return True
 
     def _refused(self, txid: bytes, error: TxInvalid | NotAdmitted) -> None:
-        if self._pending.pop(txid, None) is None or isinstance(error, AlreadyKnown):
+        if not self._submissions.settled(txid) or isinstance(error, AlreadyKnown):
             return
         self._context.outbox.report(fx.Report(txid, fx.Change.REJECTED, reason=error.code))
 

@@ -18,8 +18,8 @@ from twisted.python.threadpool import ThreadPool
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.identity import OperatorIdentity
-from timecoin.consensus.outbox import Tick
-from timecoin.consensus.participant import Participant, Urgency
+from timecoin.consensus.outbox import Tick, Urgency
+from timecoin.consensus.participant import Participant
 from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.records import RecordKind
 from timecoin.consensus.restoring import Restored
