@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.consensus.participants import Link, Network, Node
 from tests.consensus.scenarios import archived_everywhere, chain_of, final_everywhere, payments
 from timecoin.consensus import effects as fx
+from timecoin.consensus.asking import MAX_ASKED_AGAIN
 from timecoin.consensus.effects import Change
-from timecoin.consensus.participant import MAX_ASKED_AGAIN
 from timecoin.consensus.records import RecordKind, decode_record
 from timecoin.consensus.votes import Prevote
 from timecoin.ledger.params import Parameters

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from timecoin.consensus import asking, events, steps
 from timecoin.consensus import effects as fx
-from timecoin.consensus import events, steps
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.commits import merge_commits
 from timecoin.consensus.context import ChainSource, Context
@@ -31,7 +31,6 @@ from timecoin.consensus.records import RecordKind
 from timecoin.consensus.restoration import Restoration
 from timecoin.consensus.restoring import Restored
 from timecoin.consensus.submissions import Submissions
-from timecoin.consensus.tally import signers_of
 from timecoin.consensus.tendermint import Height
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.assembly import Assembled
@@ -41,10 +40,6 @@ from timecoin.ledger.state import LedgerState
 from timecoin.mempool.admission import Prepared
 from timecoin.primitives.block import Block, Commit
 from timecoin.primitives.transaction import Transaction
-
-MAX_ASKED_AGAIN = 256
-"""Bodies that one signer named and nobody sent, asked for again in one sync interval: it may have made them up, and
-whoever asks too much is slowed."""
 
 
 class Participant:
@@ -212,14 +207,9 @@ class Participant:
         sync interval.
         """
         self._askings += 1
-        wanted: dict[int, list[bytes]] = {}
-        for tally in self.finality.counter.tallies.bodies_wanted():
-            signers = tuple(signers_of(tally.votes | tally.acks))
-            asked = wanted.setdefault(signers[self._askings % len(signers)], [])
-            if len(asked) < MAX_ASKED_AGAIN:
-                asked.append(tally.txid)
-        for signer, txids in sorted(wanted.items()):
-            self._context.emit(fx.WantTransactions(tuple(txids), False, signer))
+        wanted = self.finality.counter.tallies.bodies_wanted()
+        for signer, txids in asking.by_signer(wanted, self._askings):
+            self._context.emit(fx.WantTransactions(txids, False, signer))
         self._current.ask_again()
 
     def wake(self, token: object, now: int) -> None:
