@@ -78,6 +78,18 @@ class CurrentHeight:
         """The height."""
         return self.machine.height
 
+    def end(self, commit: Commit) -> Height:
+        """The block of this verified commit was applied: all but the machine, which still takes late votes, is let go.
+
+        Machine and checks refer to each other; without this, blocks would stay in memory until garbage is collected.
+        """
+        self.machine.end(commit)
+        self._candidates.clear()
+        self._jobs.clear()
+        self._heard.clear()
+        self._wanted = self._awaited = self.decided = None
+        return self.machine
+
     def restore(self, messages: Iterable[steps.Message], bodies: Mapping[bytes, Transaction]) -> None:
         """Before anything else: what my journal holds of this height, and its transactions by wtxid."""
         messages = list(messages)

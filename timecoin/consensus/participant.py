@@ -584,8 +584,7 @@ class Participant:
         txids = [tx.txid for tx in block.transactions]
         self._report_archived(block, txids)
         context.outbox.forget([tx.wtxid for tx in block.transactions])
-        previous = self._previous = self._current.machine
-        previous.end(commit)
+        self._previous = self._current.end(commit)
         self._current = CurrentHeight(context, self._best_commit(commit))
         if block.header.closing:
             self._open_epoch()
