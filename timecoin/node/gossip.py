@@ -15,10 +15,10 @@ from typing import Protocol
 
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
-from timecoin.consensus.lacking import lacking
 from timecoin.consensus.participant import Participant
 from timecoin.consensus.proposal import Proposal
-from timecoin.consensus.standing import pol_of
+from timecoin.consensus.standing import Pol, Standing, messages_for, pol_of
+from timecoin.consensus.steps import Step
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.node.masks import from_wire, to_wire
 from timecoin.node.shelf import BundleShelf
@@ -313,10 +313,14 @@ class Gossip:
 
     def _send_missing_votes(self, view: PeerView, status: wire.Status) -> None:
         held = from_wire(status.prevotes), from_wire(status.precommits)
+        step = Step(min(status.step, Step.DECIDED))
+        standing = Standing(status.round, step, step > Step.PROPOSE, *held)
         prevotes: list[bytes] = []
         precommits: list[bytes] = []
-        for message in lacking(self._participant.height, status.round, status.step, *held):
-            if isinstance(message, Proposal):
+        for message in messages_for(self._participant.height, standing):
+            if isinstance(message, Pol):
+                view.peer.send(wire.Pol(tuple(vote.encode() for vote in message.prevotes)))
+            elif isinstance(message, Proposal):
                 if view.peer.queued_bytes < SEND_QUEUE_LIMIT:
                     view.peer.send(wire.Proposal(message.encode()))
             elif isinstance(message, Prevote):
