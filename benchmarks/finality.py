@@ -141,12 +141,11 @@ class Load:
 
     async def _follow(self, poller: AsyncClient, since: int) -> None:
         while True:
-            page = await poller.call("getfinalityevents", since, 1_000)
-            since = page["last"] if not page["events"] else page["events"][-1]["n"]
+            page = await poller.call("getfinalityevents", since, 1_000, 10_000, "final")
+            since = page["next"]
             self.missed += page["missed"]
             for event in page["events"]:
-                if event["status"] == "final":
-                    self._final(event["txid"], event["time_ms"] / 1000)
+                self._final(event["txid"], event["time_ms"] / 1000)
 
     def _final(self, txid: str, when: float) -> None:
         number = self._index.get(txid)

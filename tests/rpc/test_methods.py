@@ -399,10 +399,13 @@ class FinalityTests(MethodCase):
     def test_events(self) -> None:
         shown = self.call("getfinalityevents", 3, 500, 10)
         event = {"n": 8, "txid": display(self.node.parent.txid), "status": "final", "time_ms": NOW_MS}
-        self.assertEqual(shown, {"events": [event], "first": 5, "last": 8, "missed": True})
+        self.assertEqual(shown, {"events": [event], "next": 8, "first": 5, "last": 8, "missed": True})
+        self.assertEqual(self.call("getfinalityevents", 3, 500, 10, "final")["events"], [event])
+        others = self.call("getfinalityevents", 3, 500, 10, "archived")
+        self.assertEqual((others["events"], others["next"]), ([], 8))
         self.assertFalse(self.call("getfinalityevents", 7)["missed"])
-        self.assertEqual(self.node.asked_events, [(3, 10, 500), (7, 10_000, 0)])
-        for params in ((-1,), (0, -1), (0, 0, 0), (0, 0, 10_001)):
+        self.assertEqual(self.node.asked_events, [*[(3, 10, 500)] * 3, (7, 10_000, 0)])
+        for params in ((-1,), (0, -1), (0, 0, 0), (0, 0, 10_001), (0, 0, 1, "settled")):
             self.assertEqual(self.refusal("getfinalityevents", *params)[0], -8)
 
 

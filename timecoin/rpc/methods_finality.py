@@ -8,7 +8,7 @@ from typing import Any
 from timecoin.primitives.hashes import Hash, display
 from timecoin.rpc.arguments import HashArg
 from timecoin.rpc.errors import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, RpcError
-from timecoin.rpc.facade import TxStatus
+from timecoin.rpc.facade import STATUSES, TxStatus
 from timecoin.rpc.table import Context, method
 
 _MAX_WAIT_MS = 3_600_000
@@ -56,26 +56,30 @@ async def waitforfinality(context: Context, txid: HashArg, timeout_ms: int) -> d
 
 
 async def getfinalityevents(
-    context: Context, since: int, timeout_ms: int = 0, limit: int = _MAX_EVENTS
+    context: Context, since: int, timeout_ms: int = 0, limit: int = _MAX_EVENTS, status: str = ""
 ) -> dict[str, Any]:
     """Changes of status with numbers above ``since``, oldest first; with none yet, waits up to timeout_ms for
     one.
 
-    Status is certified, final, archived or rejected; that a transaction is pending is no change and not told.
+    Status is certified, final, archived or rejected, and with ``status`` only events of that one are told; that a transaction is pending is no change and not told.
     Numbers count up from 1 without gaps while the node runs. missed tells that events after ``since`` are no
-    longer held; begin with the answer's last to hear of new ones only.
+    longer held; ask with the answer's next to go on, or begin with its last to hear of new ones only.
     """
     _check_wait(timeout_ms)
     if since < 0 or not 1 <= limit <= _MAX_EVENTS:
         raise RpcError(
             INVALID_PARAMETER, f"since must not be negative, limit must be from 1 to {_MAX_EVENTS}"
         )
+    if status and status not in STATUSES:
+        raise RpcError(INVALID_PARAMETER, f"status must be one of {', '.join(STATUSES)}")
     page = await context.node.events(since, limit, timeout_ms)
     return {
         "events": [
             {"n": each.number, "txid": display(each.txid), "status": each.status, "time_ms": each.time_ms}
             for each in page.events
+            if not status or each.status == status
         ],
+        "next": page.events[-1].number if page.events else since,
         "first": page.first,
         "last": page.last,
         "missed": page.missed,
