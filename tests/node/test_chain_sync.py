@@ -14,7 +14,8 @@ from tests.node.fakes import NotedPeer
 from timecoin.consensus import effects as fx
 from timecoin.node import chain_sync as module
 from timecoin.node.chain_sync import AHEAD, RANGE, REQUEST_TIMEOUT_MS, ChainSync
-from timecoin.node.gossip import SEND_QUEUE_LIMIT, PeerView
+from timecoin.node.gossip import SEND_QUEUE_LIMIT
+from timecoin.node.peer_view import PeerView
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import Block, Commit
 from timecoin.storage.errors import UnknownBlock

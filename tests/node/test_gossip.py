@@ -13,8 +13,9 @@ from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.node import gossip as module
-from timecoin.node.gossip import RELAY_DELAY_MS, SEND_QUEUE_LIMIT, STATUS_IDLE_MS, PeerView
+from timecoin.node.gossip import RELAY_DELAY_MS, SEND_QUEUE_LIMIT, STATUS_IDLE_MS
 from timecoin.node.masks import to_wire
+from timecoin.node.peer_view import PeerView
 from timecoin.p2p import messages as wire
 from timecoin.p2p.framing import HEADER_SIZE
 

@@ -19,8 +19,8 @@ from timecoin.consensus.participant import Participant
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.witness import Check
 from timecoin.node import intake as module
-from timecoin.node.gossip import PeerView
 from timecoin.node.intake import Intake
+from timecoin.node.peer_view import PeerView
 from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 from timecoin.p2p.reasons import CloseReason, Code

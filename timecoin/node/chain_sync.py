@@ -11,7 +11,8 @@ from twisted.logger import Logger
 
 from timecoin.consensus import effects as fx
 from timecoin.consensus.participant import Participant
-from timecoin.node.gossip import SEND_QUEUE_LIMIT, PeerView
+from timecoin.node.gossip import SEND_QUEUE_LIMIT
+from timecoin.node.peer_view import PeerView
 from timecoin.node.storage_service import StorageService
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import HEADER_SIZE, Block, Commit, Header

@@ -26,7 +26,8 @@ from timecoin.consensus.restoring import Restored
 from timecoin.ledger.errors import BlockInvalid
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.witness import Check
-from timecoin.node.gossip import Gossip, GossipPeer
+from timecoin.node.gossip import Gossip
+from timecoin.node.peer_view import GossipPeer
 from timecoin.node.reports import Reports
 from timecoin.node.root import StartRefused
 from timecoin.node.shelf import BundleShelf

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
@@ -21,13 +20,13 @@ from timecoin.consensus.standing import Pol, Standing, messages_for, pol_of
 from timecoin.consensus.steps import Step
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.node.masks import from_wire, to_wire
+from timecoin.node.peer_view import GossipPeer, PeerView
 from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 
 RELAY_DELAY_MS, LATE_RELAY_MS = 50, 2_000
 """After the first delay a transaction is announced to peers without a connection to where it came from, after the
-second to
-all that have not voted for it."""
+second to all that have not voted for it."""
 NAMED_DELAY_MS = 150
 """A body that a bundle names is asked for when it has not come by itself after this long."""
 STATUS_IDLE_MS = 5_000
@@ -39,63 +38,6 @@ _MAX_NAMED = 10_000
 _REQUEST_LIFETIME_MS = 2_000
 _ASKED_AT_ONCE = 3
 """Peers of whom the same thing is asked at the same time, when nobody is known to have it."""
-
-
-class GossipPeer(Protocol):
-    """A connected peer as gossip needs it."""
-
-    @property
-    def node_id(self) -> bytes:
-        """The peer's node key."""
-        ...
-
-    @property
-    def masternode_id(self) -> bytes | None:
-        """The masternode that the peer proved to be."""
-        ...
-
-    @property
-    def queued_bytes(self) -> int:
-        """Bytes that wait in the peer's sending queue."""
-        ...
-
-    def send(self, message: wire.Message | bytes) -> bool:
-        """Queue a message or an encoded frame; False when the queue is full."""
-        ...
-
-    def misbehaved(self, code: str) -> None:
-        """It did what no honest node does: it is closed and discouraged."""
-        ...
-
-    def pause(self) -> None:
-        """Read nothing more from it until ``resume``."""
-        ...
-
-    def resume(self) -> None:
-        """End a ``pause``."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class PeerView:
-    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a
-    gap.
-
-    ``told``: that of its last status and ours then; ``sent``: up to which number it was sent some in answer.
-    """
-
-    peer: GossipPeer
-    operator_key: bytes | None = None
-    signer: int | None = None
-    status: wire.Status | None = None
-    statuses: int = 0
-    connected: int = 0
-    told: dict[int, tuple[int, int]] = field(default_factory=dict)
-    sent: dict[int, int] = field(default_factory=dict)
-    sequences: dict[int, int] = field(default_factory=dict)
-    epoch: int = 0
-    height: int = 0
-    inventory: list[bytes] = field(default_factory=list)
 
 
 class Gossip:

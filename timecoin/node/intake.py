@@ -24,7 +24,8 @@ from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.witness import Check
 from timecoin.mempool.admission import Prepared
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
-from timecoin.node.gossip import Gossip, GossipPeer, PeerView
+from timecoin.node.gossip import Gossip
+from timecoin.node.peer_view import GossipPeer, PeerView
 from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 from timecoin.p2p.interfaces import IPeerListener

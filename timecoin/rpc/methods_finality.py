@@ -61,8 +61,9 @@ async def getfinalityevents(
     """Changes of status with numbers above ``since``, oldest first; with none yet, waits up to timeout_ms for
     one.
 
-    Status is certified, final, archived or rejected, and with ``status`` only events of that one are told; that a
-    transaction is pending is no change and not told.
+    Status is certified, final, archived or rejected; that a transaction is pending is no change and not told. With
+    ``status`` only events of that one are told.
+
     Numbers count up from 1 without gaps while the node runs. missed tells that events after ``since`` are no
     longer held; ask with the answer's next to go on, or begin with its last to hear of new ones only.
     """

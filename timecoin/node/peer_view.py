@@ -1,0 +1,65 @@
+"""A peer as gossip sees it: what it can be asked for, and what is believed of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from timecoin.p2p import messages as wire
+
+
+class GossipPeer(Protocol):
+    """A connected peer as gossip needs it."""
+
+    @property
+    def node_id(self) -> bytes:
+        """The peer's node key."""
+        ...
+
+    @property
+    def masternode_id(self) -> bytes | None:
+        """The masternode that the peer proved to be."""
+        ...
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait in the peer's sending queue."""
+        ...
+
+    def send(self, message: wire.Message | bytes) -> bool:
+        """Queue a message or an encoded frame; False when the queue is full."""
+        ...
+
+    def misbehaved(self, code: str) -> None:
+        """It did what no honest node does: it is closed and discouraged."""
+        ...
+
+    def pause(self) -> None:
+        """Read nothing more from it until ``resume``."""
+        ...
+
+    def resume(self) -> None:
+        """End a ``pause``."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class PeerView:
+    """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a
+    gap.
+
+    ``told``: that of its last status and ours then; ``sent``: up to which number it was sent some in answer.
+    """
+
+    peer: GossipPeer
+    operator_key: bytes | None = None
+    signer: int | None = None
+    status: wire.Status | None = None
+    statuses: int = 0
+    connected: int = 0
+    told: dict[int, tuple[int, int]] = field(default_factory=dict)
+    sent: dict[int, int] = field(default_factory=dict)
+    sequences: dict[int, int] = field(default_factory=dict)
+    epoch: int = 0
+    height: int = 0
+    inventory: list[bytes] = field(default_factory=list)
