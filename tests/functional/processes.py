@@ -15,6 +15,11 @@ from twisted.internet.task import deferLater
 reactor: Any = _reactor
 
 
+def hear_interrupts() -> None:
+    """In a child before its program: a shell that started the tests in the background made them all deaf to SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Child:
     """A running process; ``output`` is the file that takes what it prints.
 
@@ -40,6 +45,7 @@ class Child:
                 cwd=cwd,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=hear_interrupts,
             )
         self.pid = self._process.pid
 

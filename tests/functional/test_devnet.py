@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.functional.processes import hear_interrupts
 from tests.functional.test_daemon import is_running, until
 from timecoin.cli.devnet_node import child_environment
 from timecoin.rpc.client import BlockingClient
@@ -32,6 +33,7 @@ class DevnetTests(SynchronousTestCase):
                 env=child_environment(),
                 stdout=output,
                 stderr=output,
+                preexec_fn=hear_interrupts,
             )
         self.addCleanup(run.wait, 10)
         self.addCleanup(run.kill)

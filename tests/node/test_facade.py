@@ -12,12 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ledger import builders
 from tests.node.fakes import NotedPeer, Pools, ThreadClock
 from tests.storage.samples import scratch
-from timecoin.ledger.errors import TxInvalid
+from timecoin.ledger.errors import SignatureInvalid, TxInvalid
 from timecoin.ledger.params import Parameters
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
 from timecoin.node import consensus_service, storage_service, wiring
 from timecoin.node.config import parse
-from timecoin.node.facade import InvalidSignature
 from timecoin.node.root import Phase
 from timecoin.node.wiring import Node
 from timecoin.p2p import messages as wire
@@ -189,7 +188,7 @@ class SubmitTest(FacadeTestCase):
         spent = builders.Chain(self.genesis).coins_of(builders.account(2))[0]
         poor = builders.spend([(*spent, builders.account(2))], [TxOutput(spent[1].value + 1, TO.script)])
         orphan = builders.spend([(tx.outpoint(0), spent[1], builders.account(0))], [TxOutput(COIN, TO.script)])
-        for bad, error in ((poor, TxInvalid), (orphan, MissingParents), (self.forged(tx), InvalidSignature)):
+        for bad, error in ((poor, TxInvalid), (orphan, MissingParents), (self.forged(tx), SignatureInvalid)):
             self.failureResultOf(self.submit(bad), error)
         rivals = [self.payment(0, value) for value in (COIN, 2 * COIN, 3 * COIN)]
         self.successResultOf(self.submit(rivals[0]))
@@ -228,7 +227,7 @@ class SubmitTest(FacadeTestCase):
         child = builders.spend([(parent.outpoint(0), coin, TO)], [TxOutput(COIN - 10**6, TO.script)])
         answers = [self.facade.submit(tx) for tx in (self.forged(parent), child)]
         self.run_for(0.5)
-        self.failureResultOf(answers[0], InvalidSignature)
+        self.failureResultOf(answers[0], SignatureInvalid)
         self.failureResultOf(answers[1], MissingParents)
 
     def test_while_a_block_is_applied(self) -> None:
@@ -246,7 +245,7 @@ class SubmitTest(FacadeTestCase):
 
     def test_preview(self) -> None:
         tx, rival = self.payment(), self.payment(0, 2 * COIN)
-        self.assertEqual(self.previews(tx, self.forged(tx)), [(None, builders.FEE), (InvalidSignature.code, 0)])
+        self.assertEqual(self.previews(tx, self.forged(tx)), [(None, builders.FEE), (SignatureInvalid.code, 0)])
         self.assertEqual(list(self.facade.pool_ids()), [])
         self.submit(tx)
         self.assertEqual([reason for reason, _ in self.previews(tx, rival)], ["txn-already-known", "txn-double-spend"])

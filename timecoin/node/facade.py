@@ -12,7 +12,7 @@ from timecoin import __version__
 from timecoin.consensus.participant import Participant
 from timecoin.consensus.status import Status, TxStatus
 from timecoin.ledger.coins import Coin
-from timecoin.ledger.errors import TxInvalid
+from timecoin.ledger.errors import SignatureInvalid, TxInvalid
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.state import LedgerState
@@ -34,12 +34,6 @@ from timecoin.rpc import facade as face
 T = TypeVar("T")
 USER_AGENT = f"/timecoin:{__version__}/"
 _UNARCHIVED_CODE = 2 * 0x7FFFFFFF
-
-
-class InvalidSignature(TxInvalid):
-    """A signature of a submitted transaction does not verify."""
-
-    code = "mandatory-script-verify-flag-failed"
 
 
 class Facade:
@@ -229,7 +223,7 @@ class Facade:
         if good:
             self._consensus.feed(lambda: self._admit(prepared, answer))
         else:
-            answer.errback(InvalidSignature(prepared.tx.txid[::-1].hex()))
+            answer.errback(SignatureInvalid(prepared.tx.txid[::-1].hex()))
 
     def _admit(self, prepared: Prepared, answer: Deferred[Hash]) -> None:
         try:
@@ -263,7 +257,7 @@ class Facade:
         answer: Deferred[face.Preview] = Deferred()
 
         def verified(good: bool) -> None:
-            answer.callback(face.Preview(None, prepared.fee) if good else face.Preview(InvalidSignature.code))
+            answer.callback(face.Preview(None, prepared.fee) if good else face.Preview(SignatureInvalid.code))
 
         self._consensus.ask(prepared.checks, verified)
         return answer
