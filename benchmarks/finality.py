@@ -118,7 +118,7 @@ class Load:
         self.memory.append(rss_mb(self._nodes[0]["pid"]))
 
     def _submit(self, senders: list[AsyncClient], node: int) -> None:
-        due = min(len(self._payments), int((time.time() - self._start) * self._rate))
+        due = min(len(self._payments), 1 + int((time.time() - self._start) * self._rate))
         while self._next < due:
             self._due[self._payments[self._next].chain % len(self._nodes)].append(self._next)
             self._next += 1

@@ -331,10 +331,9 @@ class ConsensusService(Service):
         self._durable(tick)
 
     def _next_pause(self, tick: Tick, took: float) -> float:
-        """Twice the time that a write takes, so that the disk rests half of the time; longer the more there is to
-        say."""
+        """As long as a write takes, and longer the more there is to say: then bundles grow instead of becoming more."""
         crowd = len(tick.records) * RECORD_PAUSE
-        return min(FLUSH_MAX, max(FLUSH_MIN, 2 * took, crowd))
+        return min(FLUSH_MAX, max(FLUSH_MIN, took, crowd))
 
     def _durable(self, tick: Tick | None) -> None:
         written, self._written = self._written, []
