@@ -10,7 +10,7 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger import builders
-from tests.node.fakes import NotedPeer, Pools, ThreadClock
+from tests.node.fakes import NoExit, NotedPeer, Pools, ThreadClock
 from tests.storage.samples import scratch
 from timecoin.ledger.errors import SignatureInvalid, TxInvalid
 from timecoin.ledger.params import Parameters
@@ -68,6 +68,8 @@ class FacadeTestCase(SynchronousTestCase):
         self.clock = ReactorClock()
         self.clock.advance(self.genesis.slot_time + 0.5)
         self.patch(wiring, "tune_interpreter", lambda: None)
+        self.exit = NoExit()
+        self.patch(wiring, "ExitStatus", lambda: self.exit)
         self.start()
 
     def start(self) -> None:
@@ -344,6 +346,7 @@ class LookTest(FacadeTestCase):
         self.assertEqual((settled.pending, settled.certified, settled.final), (0, 0, 1))
         self.node.consensus.feed(lambda: self.node.consensus.participant._halt("?", ()))
         self.assertIn("a third or more", facade.consensus().abstains or "")
+        self.assertEqual(self.exit.code, 1)
 
     def test_sign_anyway(self) -> None:
         self.assertFalse(self.successResultOf(self.facade.sign_anyway()))

@@ -11,7 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from timecoin.node.exit_status import ExitStatus
+from tests.node.fakes import NoExit
 from timecoin.node.readiness import Readiness
 from timecoin.node.root import Phase, RootService, StartRefused, Step
 
@@ -29,11 +29,6 @@ class FakeReactor(Clock):
         self.stops += 1
         assert self.root is not None
         self.root.stopService()
-
-
-class NoExit(ExitStatus):
-    def fail(self, code: int = 1) -> None:
-        self.code = self.code or code
 
 
 class Child:
