@@ -9,12 +9,9 @@ from timecoin.consensus.counter import Counted
 from timecoin.consensus.settling import Settling
 from timecoin.consensus.tally import Tally
 from timecoin.ledger.errors import MissingInputs, TxInvalid
-from timecoin.ledger.params import Parameters
-from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.validation import check_inputs
 from timecoin.mempool import admission
 from timecoin.mempool.admission import Prepared
-from timecoin.mempool.chainview import ChainView
 from timecoin.mempool.entry import Entry, all_ancestors
 from timecoin.mempool.errors import AlreadyKnown, Conflict, PoolFull, RivalFinal
 from timecoin.primitives.hashes import Hash
@@ -27,17 +24,8 @@ MAX_LOCKS = 1 << 20
 class Admitting(Settling):
     """Takes transactions, prepared and verified outside, and lets them vote as soon as they may."""
 
-    def __init__(
-        self,
-        params: Parameters,
-        chain: ChainView,
-        members: PowerSet,
-        signer: int | None,
-        *,
-        chain_id: Hash,
-        max_bytes: int,
-    ) -> None:
-        super().__init__(params, chain, members, signer, chain_id=chain_id, max_bytes=max_bytes)
+    def _begin(self) -> None:
+        super()._begin()
         self._applying = False
         self._late: list[Entry] = []
 

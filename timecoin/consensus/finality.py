@@ -22,10 +22,8 @@ from timecoin.consensus.tally import Tally
 from timecoin.consensus.voter import SLICE, Draft, Voter
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.errors import TxInvalid
-from timecoin.ledger.params import Parameters
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.validation import check_inputs
-from timecoin.mempool.chainview import ChainView
 from timecoin.mempool.entry import Entry
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import Transaction
@@ -40,17 +38,8 @@ MAX_DEFERRED = 1_024
 class Finality(Admitting):
     """One node's finality: its pool, its own votes and acks if it is a masternode, everybody's tallies."""
 
-    def __init__(
-        self,
-        params: Parameters,
-        chain: ChainView,
-        members: PowerSet,
-        signer: int | None,
-        *,
-        chain_id: Hash,
-        max_bytes: int,
-    ) -> None:
-        super().__init__(params, chain, members, signer, chain_id=chain_id, max_bytes=max_bytes)
+    def _begin(self) -> None:
+        super()._begin()
         self._next = NextEpoch()
         self._closed: ClosedEpoch | None = None
         self._deferred: list[Bundle] = []

@@ -50,6 +50,10 @@ class FinalityView:
         self._archived.complete = False
         self._final_ms: RecentMap[int] = RecentMap(PAST)
         self._reasons: RecentMap[str] = RecentMap(PAST)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Each layer above adds its own empty state here, once the pool, the voter and the counter are there."""
 
     @property
     def members(self) -> PowerSet:

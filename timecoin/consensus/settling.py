@@ -8,9 +8,6 @@ from timecoin.consensus import events as ev
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.finalityview import FinalityView
 from timecoin.consensus.tally import Tally
-from timecoin.ledger.params import Parameters
-from timecoin.ledger.powerset import PowerSet
-from timecoin.mempool.chainview import ChainView
 from timecoin.mempool.entry import Entry, all_ancestors, descendants
 from timecoin.mempool.errors import RivalFinal
 from timecoin.primitives.hashes import Hash
@@ -23,17 +20,8 @@ REJECTED_EXPIRED = "expired"
 class Settling(FinalityView):
     """Marks entries, takes them out, and keeps the events in order."""
 
-    def __init__(
-        self,
-        params: Parameters,
-        chain: ChainView,
-        members: PowerSet,
-        signer: int | None,
-        *,
-        chain_id: Hash,
-        max_bytes: int,
-    ) -> None:
-        super().__init__(params, chain, members, signer, chain_id=chain_id, max_bytes=max_bytes)
+    def _begin(self) -> None:
+        super()._begin()
         self._events: list[ev.Event] = []
         self._version = 0
 
