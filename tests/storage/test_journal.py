@@ -6,7 +6,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.storage.samples import CHAIN_ID, scratch
-from timecoin.storage import journal as module
+from timecoin.storage import lease as module
 from timecoin.storage.errors import DataDirectoryError, WrongGenesis
 from timecoin.storage.journal import JOURNAL_NAME, LEASE_NAME, Journal, Standing
 from timecoin.storage.lease import BadLease, Lease, read_lease, write_lease

@@ -18,7 +18,7 @@ from twisted.python.threadpool import ThreadPool
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.identity import OperatorIdentity
-from timecoin.consensus.outbox import Tick, Urgency
+from timecoin.consensus.outbox import Tick
 from timecoin.consensus.participant import Participant
 from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.records import RecordKind
@@ -27,6 +27,7 @@ from timecoin.ledger.errors import BlockInvalid
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.witness import Check
 from timecoin.node.gossip import Gossip
+from timecoin.node.pacing import FlushPace
 from timecoin.node.peer_view import GossipPeer
 from timecoin.node.reports import Reports
 from timecoin.node.root import StartRefused
@@ -41,15 +42,6 @@ from timecoin.primitives.transaction import Transaction
 
 TICK = 0.05
 """Seconds between two looks at the clock."""
-FLUSH_MIN, FLUSH_MAX = 0.010, 0.050
-"""A journal tick waits this long after the one before it: the shortest, and the longest under load (protocol.md 4)."""
-REPORT_PAUSE = 0.002
-"""What users are told waits only this long while there is little to do."""
-CLOCK_GRAIN = 0.001
-"""A timer may fire this much before its time."""
-RECORD_PAUSE = 0.0015
-"""Seconds of pause for each record of the tick before: every bundle costs each node half a millisecond, however
-little it says."""
 SHELF_BYTES = 16 << 20
 
 
@@ -93,8 +85,7 @@ class ConsensusService(Service):
         self._waiting: list[Deferred[None]] = []
         self._written: list[Deferred[None]] = []
         self._flush_call: IDelayedCall | None = None
-        self._last_flush = self._last_bundle = 0.0
-        self._flush_pause = FLUSH_MIN
+        self._pace = FlushPace()
         self._failed = False
         self._timers: set[IDelayedCall] = set()
         self._clock = LoopingCall(self._tick)
@@ -189,7 +180,7 @@ class ConsensusService(Service):
     @property
     def flush_pause(self) -> float:
         """Seconds between two journal ticks with bundles, as the load and the disk ask for."""
-        return self._flush_pause
+        return self._pace.pause
 
     # Host
 
@@ -282,32 +273,19 @@ class ConsensusService(Service):
             return
         if not (self.participant.wants_tick or self.gossip.has_push):
             return
-        wait = max(0.0, self._next_flush() - self._reactor.seconds())
+        wait = max(0.0, self._pace.due(self.participant.urgency) - self._reactor.seconds())
         if self._flush_call is None:
             self._flush_call = self._reactor.callLater(wait, self._flush)
         elif self._flush_call.getTime() > self._reactor.seconds() + wait:
             self._flush_call.reset(wait)
-
-    def _next_flush(self) -> float:
-        """When the next tick may come: votes on blocks wait for nothing, bundles for a pause after the ones before."""
-        urgency = self.participant.urgency
-        if urgency is Urgency.AT_ONCE:
-            return 0.0
-        if urgency is Urgency.SOON and self._flush_pause <= FLUSH_MIN:
-            return self._last_flush + REPORT_PAUSE
-        return self._last_bundle + self._flush_pause
 
     def _flush(self) -> None:
         self._flush_call = None
         self.gossip.flush()
         if self.participant.busy:
             return
-        moment = self._reactor.seconds()
-        bundles = moment - self._last_bundle >= self._flush_pause - CLOCK_GRAIN
+        bundles = self._pace.taken(self._reactor.seconds())
         tick = self.participant.take_tick(self.now_ms(), bundles=bundles)
-        self._last_flush = moment
-        if bundles:
-            self._last_bundle = moment
         self._written, self._waiting = self._waiting, []
         if tick is not None and tick.records:
             self._writing = Deferred()
@@ -327,13 +305,8 @@ class ConsensusService(Service):
             self._writing = None
             ended.callback(None)
         self._remember_positions(enumerate(tick.records, first))
-        self._flush_pause = self._next_pause(tick, self._reactor.seconds() - began)
+        self._pace.wrote(len(tick.records), self._reactor.seconds() - began)
         self._durable(tick)
-
-    def _next_pause(self, tick: Tick, took: float) -> float:
-        """As long as a write takes, and longer the more there is to say: then bundles grow instead of becoming more."""
-        crowd = len(tick.records) * RECORD_PAUSE
-        return min(FLUSH_MAX, max(FLUSH_MIN, took, crowd))
 
     def _durable(self, tick: Tick | None) -> None:
         written, self._written = self._written, []

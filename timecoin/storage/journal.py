@@ -7,13 +7,13 @@ on disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from timecoin.storage.errors import DataDirectoryError
-from timecoin.storage.lease import BadLease, Lease, read_lease, write_lease
+from timecoin.storage.lease import BadLease, Lease, LeaseFile, LeasePlace
 from timecoin.storage.log import SegmentLog
 
 JOURNAL_NAME = "journal"
@@ -33,9 +33,44 @@ class Standing(Enum):
     """Something signed may be missing."""
 
 
+class Log(Protocol):
+    """The append-only log under a journal; :class:`~timecoin.storage.log.SegmentLog` is the one on disk."""
+
+    damaged: str | None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The owner's values; they pass from segment to segment."""
+        ...
+
+    def set(self, **values: Any) -> None:
+        """Change some values, durable on return; ``WriteFailed``."""
+        ...
+
+    def append(self, records: Sequence[bytes]) -> int:
+        """Add records in one transaction, durable on return; the position of the first. ``WriteFailed``."""
+        ...
+
+    def rotate(self, carry: Sequence[bytes], **values: Any) -> int:
+        """Begin the next segment with *carry* and the values in one transaction; ``WriteFailed``."""
+        ...
+
+    def entries(self) -> Iterator[tuple[int, bytes]]:
+        """(position, record) of the newest segment in order; ``Damaged``."""
+        ...
+
+    def read(self, position: int) -> bytes:
+        """One record of the newest segment or the one before; ``UnknownPosition``, ``Damaged``."""
+        ...
+
+    def close(self) -> None:
+        """No more is asked of it."""
+        ...
+
+
 class Journal:
     """
-    Built by :meth:`open`. All calls block and belong to the storage thread, except :meth:`read`, which any
+    Built by :meth:`open`, or by :meth:`on` from a log and a lease of one's own. All calls block and belong to the storage thread, except :meth:`read`, which any
     thread may use.
 
     ``reason`` says in one line why the journal is not intact. It stays so, over restarts, until
@@ -43,9 +78,10 @@ class Journal:
     signs nothing in epochs ≤ Q = ``barred_through`` (0: none).
     """
 
-    def __init__(self, log: SegmentLog, lease_file: Path) -> None:
+    def __init__(self, log: Log, lease: LeasePlace, draw: Callable[[int], bytes]) -> None:
         self._log = log
-        self._lease_file = lease_file
+        self._lease = lease
+        self._draw = draw
         self.standing, self.reason, self.barred_through = Standing.FRESH, "", 0
 
     @classmethod
@@ -57,7 +93,15 @@ class Journal:
         ``WriteFailed``; damage is not an error but a journal that is not intact.
         """
         log = SegmentLog.open(path / JOURNAL_NAME, "journal", chain_id)
-        journal = cls(log, path / LEASE_NAME)
+        return cls.on(log, LeaseFile(path / LEASE_NAME), secrets.token_bytes)
+
+    @classmethod
+    def on(cls, log: Log, lease: LeasePlace, draw: Callable[[int], bytes]) -> Self:
+        """The journal on an open *log*, which it closes when it cannot start; ``draw(n)`` gives n random bytes.
+
+        Raises ``DataDirectoryError`` and ``WriteFailed``.
+        """
+        journal = cls(log, lease, draw)
         try:
             journal._start()
         except BaseException:
@@ -68,14 +112,12 @@ class Journal:
     def _start(self) -> None:
         held, filed, bad = self._held(), None, ""
         try:
-            filed = read_lease(self._lease_file)
+            filed = self._lease.read()
         except BadLease as error:
             bad = str(error)
-        except OSError as error:
-            raise DataDirectoryError(f"{self._lease_file}: {error.strerror or error}") from error
         self.standing, self.reason = self._judge(held, filed, bad)
         self.barred_through = self._log.values.get("barred_through", 0)
-        self._renew(Lease.after(held, filed), standing=self.standing.value, reason=self.reason)
+        self._renew(self._next(held, filed), standing=self.standing.value, reason=self.reason)
 
     def _held(self) -> Lease | None:
         values = self._log.values
@@ -107,13 +149,10 @@ class Journal:
 
     def _renew(self, lease: Lease, **values: Any) -> None:
         self._log.set(counter=lease.counter, nonce=lease.nonce, **values)
-        self._file_lease(lease)
+        self._lease.write(lease)
 
-    def _file_lease(self, lease: Lease) -> None:
-        try:
-            write_lease(self._lease_file, lease)
-        except OSError as error:
-            raise DataDirectoryError(f"{self._lease_file}: {error.strerror or error}") from error
+    def _next(self, *known: Lease | None) -> Lease:
+        return Lease.after(*known, draw=self._draw)
 
     @property
     def intact(self) -> bool:
@@ -182,14 +221,14 @@ class Journal:
         One transaction makes the change. Returns the position of the first carried record, the others follow
         it by ones.
         """
-        lease = Lease.after(self._held())
+        lease = self._next(self._held())
         first = self._log.rotate(carry, counter=lease.counter, nonce=lease.nonce)
-        self._file_lease(lease)
+        self._lease.write(lease)
         return first
 
     def close(self) -> None:
         """Renew the lease, so that a copy made before is behind, and close the files."""
         try:
-            self._renew(Lease.after(self._held()))
+            self._renew(self._next(self._held()))
         finally:
             self._log.close()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
+from timecoin.storage.errors import DataDirectoryError
 from timecoin.storage.files import read_optional, write_atomic
 
 _FORM = re.compile(rb"timecoin-lease 1 (\d{1,18}) ([0-9a-f]{32})\n")
@@ -24,10 +26,10 @@ class Lease:
     nonce: bytes
 
     @classmethod
-    def after(cls, *known: Self | None) -> Self:
-        """A new lease, ahead of all *known* ones."""
+    def after(cls, *known: Self | None, draw: Callable[[int], bytes] = secrets.token_bytes) -> Self:
+        """A new lease, ahead of all *known* ones; ``draw(n)`` gives n random bytes."""
         newest = max((lease.counter for lease in known if lease is not None), default=0)
-        return cls(newest + 1, secrets.token_bytes(16))
+        return cls(newest + 1, draw(16))
 
     def is_behind(self, other: Self) -> bool:
         """
@@ -54,3 +56,36 @@ def read_lease(path: Path) -> Lease | None:
 def write_lease(path: Path, lease: Lease) -> None:
     """Put *lease* into file *path*, whole and durable on return; ``OSError``."""
     write_atomic(path, f"timecoin-lease 1 {lease.counter} {lease.nonce.hex()}\n".encode("ascii"))
+
+
+class LeasePlace(Protocol):
+    """Where a journal keeps the copy of its lease that a copy of the journal does not bring along."""
+
+    def read(self) -> Lease | None:
+        """The lease kept, None when there is none; ``BadLease``, ``DataDirectoryError``."""
+        ...
+
+    def write(self, lease: Lease) -> None:
+        """Keep *lease*, whole and durable on return; ``DataDirectoryError``."""
+        ...
+
+
+class LeaseFile:
+    """The lease in a small file of its own, beside the journal."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> Lease | None:
+        """The lease in the file, None when there is no file; ``BadLease``, ``DataDirectoryError``."""
+        try:
+            return read_lease(self._path)
+        except OSError as error:
+            raise DataDirectoryError(f"{self._path}: {error.strerror or error}") from error
+
+    def write(self, lease: Lease) -> None:
+        """Replace the file; ``DataDirectoryError``."""
+        try:
+            write_lease(self._path, lease)
+        except OSError as error:
+            raise DataDirectoryError(f"{self._path}: {error.strerror or error}") from error
