@@ -165,10 +165,13 @@ class OfferAgain:
 
 @dataclass(frozen=True, slots=True)
 class BadBlock:
-    """A block given to ``adopt`` is not what a quorum decided: its sender lied."""
+    """A block given to ``adopt`` is not applied: no quorum decided it, so its sender lied; or (``decided``) one did,
+    but it breaks a rule.
+    """
 
     height: int
     reason: str
+    decided: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
+from timecoin.consensus.decided import DecidedInvalid, ForgedBlock, check_decided
 from timecoin.consensus.proposal import Content
 from timecoin.ledger.assembly import Assembled, assemble
 from timecoin.ledger.blocktx import BlockTx
@@ -18,7 +19,6 @@ from timecoin.ledger.params import Parameters
 from timecoin.ledger.state import LedgerState
 from timecoin.ledger.verify import (
     block_signature_checks,
-    check_commit,
     resolve,
     verify_block,
     verify_proposal,
@@ -38,12 +38,6 @@ class CoinLookup(Protocol):
     def close(self) -> None:
         """No more is looked up."""
         ...
-
-
-class ForgedBlock(BlockInvalid):
-    """A transaction of the block carries a signature that does not verify, or one that breaks a rule."""
-
-    code = "bad-block-transaction"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,9 +100,7 @@ class JudgeProposal:
 def _resolve_foreign(job: JudgeProposal, backend: SignatureBackend) -> Sequence[BlockTx]:
     if not job.foreign:
         return ()
-    made = {
-        tx.outpoint(n): (tx, n) for known in job.known for tx in (known.tx,) for n in range(len(tx.outputs))
-    }
+    made = {tx.outpoint(n): (tx, n) for known in job.known for tx in (known.tx,) for n in range(len(tx.outputs))}
 
     def lookup(outpoint: bytes) -> Coin | None:
         source = made.get(outpoint)
@@ -138,20 +130,29 @@ def _checked(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgeDecided:
-    """Verify a decided block that came by block sync: its commit, every transaction, the header."""
+    """Verify a decided block that came by block sync: its commit and that it is the commit's block (unless
+    ``checked`` before), then every transaction and the header.
+    """
 
     params: Parameters
     state: LedgerState
     block: Block
     commit: Commit
     lookup: CoinLookup
+    checked: bool = False
 
     def run(self, backend: SignatureBackend) -> Assembled:
-        """The block as everybody applies it; raises ``BlockInvalid`` or ``BadCommit``."""
-        header, state = self.block.header, self.state
+        """The block as everybody applies it; raises ``ForgedBlock`` or ``BadCommit`` when no quorum decided it, and
+        ``DecidedInvalid`` when one did but it breaks a rule.
+        """
+        state = self.state
         with closing(self.lookup):
-            if self.commit.block_hash != header.hash or self.commit.height != state.height + 1:
-                raise ForgedBlock("the commit is for another block")
-            check_commit(header.chain_id, state.epoch, state.current, self.commit, backend)
-            txs = _checked(self.params, state, self.block.transactions[1:], self.lookup, backend)
-        return verify_block(self.params, state, self.block, txs, backend)
+            if not self.checked:
+                if self.block.header.height != state.height + 1:
+                    raise ForgedBlock("another height")
+                check_decided(state.chain_id, self.block, self.commit, state.current, backend)
+            try:
+                txs = _checked(self.params, state, self.block.transactions[1:], self.lookup, backend)
+                return verify_block(self.params, state, self.block, txs, backend)
+            except BlockInvalid as error:
+                raise DecidedInvalid(str(error)) from error

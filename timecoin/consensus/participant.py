@@ -22,6 +22,7 @@ from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.commits import merge_commits
 from timecoin.consensus.context import ChainSource, Context
 from timecoin.consensus.current_height import CurrentHeight
+from timecoin.consensus.decided import DecidedInvalid
 from timecoin.consensus.finality import Finality
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.consensus.jobs import JudgeDecided
@@ -512,25 +513,35 @@ class Participant:
             self._current.job_done(job, outcome)
         self._after()
 
-    def adopt(self, block: Block, commit: Commit, now: int) -> bool:
+    def adopt(self, block: Block, commit: Commit, now: int, *, checked: bool = False) -> bool:
         """The next decided block came from a peer; False when it is not the next, or one is being dealt
-        with.
+        with. ``checked``: its commit was found to be a quorum's of the set that its header names, and to be for exactly
+        this block (``consensus.decided.check_decided``).
         """
         context = self._context
         context.now = now
         if self.syncing or block.header.height != self._current.number:
             return False
         self._adopting = JudgeDecided(
-            context.params, context.ledger, block, commit, context.source.coin_reader()
+            context.params, context.ledger, block, commit, context.source.coin_reader(), checked
         )
         context.emit(fx.RunJob(self._adopting))
         return True
+
+    def decided_twice(self, reason: str, proofs: tuple[bytes, ...], now: int) -> None:
+        """Block sync was shown a quorum's commit, of this epoch or the one before, that cannot stand beside the chain
+        here (R12): stop for good.
+        """
+        self._context.now = now
+        self._halt(reason, proofs)
+        self._after()
 
     def _judged_decided(self, outcome: Assembled | Exception) -> None:
         job, self._adopting = self._adopting, None
         assert job is not None
         if isinstance(outcome, Exception):
-            self._context.emit(fx.BadBlock(job.block.header.height, str(outcome)))
+            decided = isinstance(outcome, DecidedInvalid)
+            self._context.emit(fx.BadBlock(job.block.header.height, str(outcome), decided))
         elif self._committing is None and job.block.header.height == self._current.number:
             self._current.decided = (outcome, job.commit)
 

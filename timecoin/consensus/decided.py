@@ -1,0 +1,57 @@
+"""A block that others decided: whether it is the one that its commit names, before anything in it is judged."""
+
+from __future__ import annotations
+
+from timecoin.ledger.assembly import merkle_roots
+from timecoin.ledger.commits import check_commit
+from timecoin.ledger.errors import BlockInvalid
+from timecoin.ledger.powerset import PowerSet
+from timecoin.primitives.block import Block, Commit, Header, evidence_hash
+from timecoin.primitives.signing import SignatureBackend
+
+
+class ForgedBlock(BlockInvalid):
+    """No quorum decided what was sent: its sender lied."""
+
+    code = "bad-block-transaction"
+
+
+class DecidedInvalid(BlockInvalid):
+    """A quorum decided a block that breaks a rule: it, or the node that finds so, is broken; its sender is not."""
+
+    code = "bad-decided-block"
+
+
+def check_names(header: Header, commit: Commit) -> None:
+    """Raise ``ForgedBlock`` unless ``commit`` is for the block of ``header``; signatures are not looked at."""
+    if commit.block_hash != header.hash or commit.height != header.height:
+        raise ForgedBlock("the commit is for another block")
+
+
+def check_body(block: Block) -> None:
+    """Raise ``ForgedBlock`` unless ``block`` holds what its header names, to the last byte of every witness.
+
+    Whoever knows the header's hash to be decided then knows that the whole block is.
+    """
+    header = block.header
+    named = (header.tx_count, header.last_commit_hash, header.evidence_hash)
+    if named != (len(block.transactions), block.last_commit.hash, evidence_hash(block.evidence)):
+        raise ForgedBlock("the body is another block's")
+    try:
+        roots = merkle_roots(block.transactions)
+    except BlockInvalid as error:
+        raise ForgedBlock(str(error)) from error
+    if roots != (header.tx_root, header.wtx_root):
+        raise ForgedBlock("the transactions are another block's")
+
+
+def check_decided(chain_id: bytes, block: Block, commit: Commit, members: PowerSet, backend: SignatureBackend) -> None:
+    """Raise ``ForgedBlock`` or ``BadCommit`` unless a quorum of ``members``, the set of the epoch that the header
+    claims, decided exactly this block. About 35 µs a signature, and two hashes a transaction.
+    """
+    header = block.header
+    check_names(header, commit)
+    if header.chain_id != chain_id:
+        raise ForgedBlock("a block of another network")
+    check_commit(chain_id, header.epoch, members, commit, backend)
+    check_body(block)
