@@ -1,0 +1,464 @@
+"""One simulated node: the real participant, gossip, intake, block sync and journal, driven as the node's services drive
+them, on virtual time and a simulated disk."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred, succeed
+
+from timecoin.consensus import effects as fx
+from timecoin.consensus.bundle import Bundle
+from timecoin.consensus.identity import OperatorIdentity
+from timecoin.consensus.outbox import Tick
+from timecoin.consensus.participant import Participant
+from timecoin.consensus.permit import SigningPermit
+from timecoin.consensus.records import RecordKind
+from timecoin.consensus.restoring import Restored
+from timecoin.ledger.assembly import Assembled
+from timecoin.ledger.coins import Coin
+from timecoin.ledger.errors import BlockInvalid, TxInvalid
+from timecoin.ledger.witness import Check
+from timecoin.mempool.admission import Prepared
+from timecoin.mempool.errors import NotAdmitted
+from timecoin.node.chain_sync import ChainSync
+from timecoin.node.gossip import Gossip
+from timecoin.node.intake import Intake
+from timecoin.node.pacing import FlushPace
+from timecoin.node.peer_view import GossipPeer
+from timecoin.node.shelf import BundleShelf
+from timecoin.p2p import messages as wire
+from timecoin.primitives.block import Commit
+from timecoin.primitives.transaction import Transaction
+from timecoin.simulation.clock import MILLISECOND, SECOND
+from timecoin.simulation.disk import Crash, Disk, Ending, Reader
+from timecoin.simulation.keys import BACKEND, Key
+from timecoin.simulation.link import Link
+
+if TYPE_CHECKING:
+    from timecoin.simulation.world import World
+
+TICK = 100 * MILLISECOND
+MAX_POOL_BYTES = 32 << 20
+SHELF_BYTES = 8 << 20
+
+
+class Node:
+    """A masternode when ``operator``'s key is in the set, else a follower.
+
+    ``clock_error`` (microseconds) and ``drift`` (parts per million) make its clock wrong, ``disk_time`` (microseconds)
+    its writes slow. ``honest`` is what the observer judges it by.
+    """
+
+    participant: Participant
+    gossip: Gossip
+    intake: Intake
+    sync: ChainSync
+
+    def __init__(self, world: World, index: int, operator: Key | None) -> None:
+        self.world, self.index = world, index
+        self.node_id = b"\x02" + index.to_bytes(32, "big")
+        self.operator = operator
+        self.identity = None if operator is None else OperatorIdentity(operator.secret, BACKEND)
+        self.chance = world.chance.stream(f"node {index}")
+        self.disk = Disk(world.genesis, self.chance.stream("lease").data)
+        self.honest = True
+        self.up, self.life = False, 0
+        self.writes = 0
+        self.clock_error = self.drift = 0
+        self.disk_time = 2 * MILLISECOND
+        self.ending = Ending.DONE
+        self.links: dict[int, Link] = {}
+        self.region = 0
+
+    @property
+    def masternode_id(self) -> bytes | None:
+        """The masternode whose operator key this node has, by the registry of its tip."""
+        if self.operator is None:
+            return None
+        ledger = self.disk.ledger
+        for members in (ledger.current, ledger.following):
+            index = members.index_of_key(self.operator.public)
+            if index is not None:
+                return members.members[index].masternode_id
+        return None
+
+    @property
+    def height(self) -> int:
+        """The decided tip on disk."""
+        return self.disk.ledger.height
+
+    @property
+    def epoch(self) -> int:
+        """The open epoch on disk."""
+        return self.disk.ledger.epoch
+
+    # Life
+
+    def boot(self) -> None:
+        """Start from the disk and connect."""
+        disk, journal = self.disk, self.disk.open()
+        self.up, self.life = True, self.life + 1
+        self.links = {}
+        self._held_back: deque[Callable[[], None]] = deque()
+        self._writes: deque[tuple[int, Callable[[], None], Callable[[], None]]] = deque()
+        self._pumping = self._ticking = False
+        self._flush_due: int | None = None
+        self._pace = FlushPace()
+        self.participant = Participant(
+            params=self.world.genesis.parameters,
+            source=self,
+            ledger=disk.ledger,
+            last_commit=disk.commits[-1],
+            identity=self.identity,
+            permit=SigningPermit(intact=journal.intact, fresh=journal.fresh, silent_until=journal.barred_through),
+            max_pool_bytes=MAX_POOL_BYTES,
+        )
+        shelf = BundleShelf(SHELF_BYTES)
+        self._shelf = shelf
+        self.gossip = Gossip(self.participant, shelf, self._send_journaled_bundle)
+        self.sync = ChainSync(self, self)  # type: ignore[arg-type]
+        self.intake = Intake(self, self.gossip, shelf, self.sync)
+        self.world.observer.booted(self)
+        self.guard(self._begin)
+
+    def _begin(self) -> None:
+        entries = list(self.disk.journal.entries())
+        for position, record in entries:
+            self._remember_position(record, position)
+        self.participant.restore(Restored([record for _, record in entries], self.now_ms()))
+        self._carry_out_all()
+        self.participant.start(self.now_ms())
+        self._after_input()
+        self.world.connect_all(self)
+        self._tick()
+
+    def crash(self) -> None:
+        """Lose everything but the disk; the write under way is lost or done, as ``ending`` says."""
+        if not self.up:
+            return
+        self.up = False
+        under_way, self._writes = self._writes, deque()
+        if under_way and self.ending is Ending.DONE:
+            with contextlib.suppress(Crash):
+                under_way[0][1]()
+        if under_way and self.ending is Ending.DAMAGED:
+            self.disk.log.damage()
+        self.world.observer.crashed(self)
+        for link in list(self.links.values()):
+            self.world.disconnect(link)
+
+    def guard(self, work: Callable[[], None]) -> None:
+        """Run something of this node's; a crash inside is its end."""
+        try:
+            work()
+        except Crash:
+            self.crash()
+            self.world.died(self)
+
+    def later(self, delay: int, work: Callable[[], None]) -> None:
+        """Run something after ``delay`` microseconds, if this life lasts so long."""
+        life = self.life
+
+        def due() -> None:
+            if self.up and self.life == life:
+                self.guard(work)
+
+        self.world.clock.after(delay, due)
+
+    def _tick(self) -> None:
+        self.feed(self._look_at_clock)
+        self.later(TICK, self._tick)
+
+    def _look_at_clock(self) -> None:
+        self.participant.clock_offset(self.world.clock_offset_of(self))
+        self.participant.tick(self.now_ms())
+        self.gossip.tick(self.now_ms())
+
+    # Peers
+
+    def connected(self, link: Link) -> None:
+        """A connection was made."""
+        self.links[link.target.index] = link
+        self.guard(partial(self.intake.peer_connected, link))  # type: ignore[arg-type]
+
+    def lost(self, link: Link) -> None:
+        """A connection ended."""
+        if self.links.get(link.target.index) is link:
+            del self.links[link.target.index]
+        if self.up:
+            self.guard(partial(self.intake.peer_lost, link, None))  # type: ignore[arg-type]
+
+    def transmit(self, link: Link, frame: bytes) -> None:
+        """Something is sent; dishonest nodes do otherwise."""
+        self.world.carry(link, frame)
+
+    def take(self, link: Link, message: wire.Message) -> None:
+        """A message arrived over a connection of this node."""
+        if link.paused:
+            link.waiting.append(message)
+            return
+        self.guard(partial(self.intake.message, link, message))  # type: ignore[arg-type]
+
+    def accuse(self, link: Link, code: str) -> None:
+        """A peer misbehaved: the connection is closed."""
+        self.world.observer.accused(self, link.target, code)
+        self.world.disconnect(link)
+
+    # Host
+
+    def now_ms(self) -> int:
+        """This node's clock, right or wrong, in milliseconds since the Unix epoch."""
+        now = self.world.clock.now
+        return (now + self.clock_error + (now - self.world.began) * self.drift // 1_000_000) // MILLISECOND
+
+    def feed(self, work: Callable[[], None]) -> None:
+        """Run an input now, or after the block that is being applied."""
+        if self.participant.busy:
+            self._held_back.append(work)
+            return
+        work()
+        self._after_input()
+
+    def ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
+        """Verify signatures; the answer comes a moment later, in the order of the questions."""
+        good = self.world.signatures.all_hold(checks)
+        self.later(self.world.verify_time * len(checks), partial(answer, good))
+
+    def _after_input(self) -> None:
+        if self._pumping:
+            return
+        self._carry_out_all()
+        self._schedule_flush()
+
+    def _carry_out_all(self) -> None:
+        self._pumping = True
+        try:
+            while effects := self.participant.take_effects():
+                for effect in effects:
+                    self._carry_out(effect)
+        finally:
+            self._pumping = False
+
+    # Journal ticks, as the consensus service does them
+
+    def _schedule_flush(self) -> None:
+        if self._ticking or not (self.participant.wants_tick or self.gossip.has_push):
+            return
+        due = max(self.world.clock.now, int(self._pace.due(self.participant.urgency) * SECOND))
+        if self._flush_due is None or due < self._flush_due:
+            self._flush_due = due
+            self.later(due - self.world.clock.now, partial(self._flush, due))
+
+    def _flush(self, due: int) -> None:
+        if self._flush_due != due:
+            return
+        self._flush_due = None
+        self.gossip.flush()
+        if self.participant.busy:
+            return
+        moment = self.world.clock.now
+        tick = self.participant.take_tick(self.now_ms(), bundles=self._pace.taken(moment / SECOND))
+        if tick is None:
+            return
+        if not tick.records:
+            self._durable(tick)
+            return
+        self._ticking = True
+        self._write(partial(self._append, tick), partial(self._written, tick, moment))
+
+    def _append(self, tick: Tick) -> None:
+        first = self.disk.journal.append(tick.records)
+        for position, record in enumerate(tick.records, first):
+            self._remember_position(record, position)
+        self.world.observer.journaled(self, tick.records)
+
+    def _remember_position(self, record: bytes, position: int) -> None:
+        if record[0] == RecordKind.BUNDLE:
+            self._shelf.journaled(*Bundle.key_of(record[1:]), position)
+
+    def _written(self, tick: Tick, began: int) -> None:
+        self._ticking = False
+        self._pace.wrote(len(tick.records), (self.world.clock.now - began) / SECOND)
+        self._durable(tick)
+
+    def _durable(self, tick: Tick) -> None:
+        self.feed(lambda: self.participant.persisted(tick, self.now_ms()))
+        self._schedule_flush()
+
+    # Writes, one after the other
+
+    def _write(self, work: Callable[[], None], done: Callable[[], None]) -> None:
+        """Do ``work`` on the disk, in its turn; ``done`` follows when it is durable."""
+        self._writes.append((self.world.clock.now, work, done))
+        if len(self._writes) == 1:
+            self.later(self.disk_time, self._end_write)
+
+    def _end_write(self) -> None:
+        self.writes += 1
+        self.world.before_write(self)
+        _, work, done = self._writes[0]
+        if self.disk.full:
+            # The node's service stops the process when the disk does not take what has to be durable.
+            self._writes.clear()
+            raise Crash
+        work()
+        self._writes.popleft()
+        self.world.after_write(self)
+        if self._writes:
+            self.later(self.disk_time, self._end_write)
+        done()
+
+    # Effects
+
+    def _carry_out(self, effect: fx.Effect) -> None:
+        now, gossip = self.now_ms(), self.gossip
+        match effect:
+            case fx.Announce(message):
+                gossip.announce(message)
+            case fx.AnnounceTransaction(txid, local):
+                gossip.announce_transaction(txid, local, now)
+            case fx.Report():
+                self.world.observer.reported(self, effect)
+            case fx.WakeAt(at, token):
+                delay = max(0, at * MILLISECOND - now * MILLISECOND)
+                self.later(delay, partial(self._wake, token))
+            case fx.RunJob(job):
+                self._run(job)
+            case fx.CommitBlock(assembled, commit):
+                self._write(partial(self._store, assembled, commit), self._stored)
+            case fx.BlockArchived():
+                self._block_archived(effect)
+            case fx.WantTransactions():
+                gossip.want_transactions(effect, now)
+            case fx.WantProposal():
+                gossip.want_proposal(effect)
+            case fx.WantPol():
+                gossip.want_pol(effect)
+            case fx.ShowTransactions():
+                gossip.show_transactions(effect)
+            case fx.OfferAgain(txs):
+                for tx in txs:
+                    self.intake.offer(tx, None)
+            case fx.RotateJournal(carry):
+                self._write(partial(self._rotate, carry), _nothing_more)
+            case fx.SettleJournal(through):
+                self._write(partial(self.disk.journal.settle, through), _nothing_more)
+            case fx.BadBlock():
+                self.world.observer.bad_block(self, effect)
+                self.sync.bad_block(effect)
+            case fx.Misbehaviour():
+                self.world.observer.misbehaviour(self, effect)
+            case fx.Halt():
+                self.world.observer.halted(self, effect)
+                self.world.stopped(self)
+                raise Crash
+
+    def _wake(self, token: object) -> None:
+        self.feed(lambda: self.participant.wake(token, self.now_ms()))
+
+    def _rotate(self, carry: Sequence[bytes]) -> None:
+        self.disk.journal.rotate(carry)
+        self.world.observer.rotated(self, carry)
+
+    def _block_archived(self, effect: fx.BlockArchived) -> None:
+        if effect.closing:
+            self.gossip.epoch_opened()
+        self.intake.height_opened()
+        self.sync.work()
+        self.gossip.status_now()
+        self.world.observer.applied(self, effect)
+
+    def _run(self, job: fx.Job) -> None:
+        outcome: Assembled | Exception
+        try:
+            outcome = job.run(self.world.signatures)
+        except BlockInvalid as error:
+            outcome = error
+        answer = partial(self._job_done, job, outcome)
+        self.later(self.world.job_time, answer)
+
+    def _job_done(self, job: fx.Job, outcome: Assembled | Exception) -> None:
+        self.feed(lambda: self.participant.job_done(job, outcome, self.now_ms()))
+
+    def _store(self, assembled: Assembled, commit: Commit) -> None:
+        self.disk.store(assembled, commit)
+        self.world.observer.stored(self, assembled, commit)
+
+    def _stored(self) -> None:
+        self.participant.committed(self.now_ms())
+        self._step()
+
+    def _step(self) -> None:
+        self.participant.step(self.now_ms())
+        if self.participant.busy:
+            self.later(0, self._step)
+            return
+        self._after_input()
+        while self._held_back and not self.participant.busy:
+            self._held_back.popleft()()
+            self._after_input()
+
+    # Storage, as consensus, sync and gossip read it
+
+    def coin(self, outpoint: bytes) -> Coin | None:
+        """The coin in the UTXO set at the tip."""
+        return self.disk.coins.get(outpoint)
+
+    def archived(self, txid: bytes) -> tuple[int, int] | None:
+        """Height and position of an archived transaction."""
+        return self.disk.places.get(txid)
+
+    def coin_reader(self) -> Reader:
+        """The UTXO set for a job."""
+        return Reader(self.disk)
+
+    @property
+    def ledger_height(self) -> int:
+        """The durable tip."""
+        return self.disk.ledger.height
+
+    def blocks_with_commits(self, start: int, count: int, max_bytes: int) -> Deferred[list[tuple[bytes, bytes]]]:
+        """Blocks for a peer that lags."""
+        pairs = zip(self.disk.blocks[start : start + count], self.disk.commits[start:], strict=False)
+        found: list[tuple[bytes, bytes]] = []
+        size = 0
+        for block, commit in pairs:
+            pair = block.encode(), commit.encode()
+            size += len(pair[0]) + len(pair[1]) + 16
+            if found and size > max_bytes:
+                break
+            found.append(pair)
+        return succeed(found)
+
+    def _send_journaled_bundle(self, peer: GossipPeer, signer: int, sequence: int) -> None:
+        position = self._shelf.position(signer, sequence)
+        if position is not None:
+            peer.send(wire.Bundles((self.disk.journal.read(position)[1:],)))
+
+    # Users
+
+    def submit(self, tx: Transaction) -> bool:
+        """As a user's ``sendrawtransaction``; False when this node does not take it now."""
+        if not self.up:
+            return False
+        try:
+            prepared = self.participant.prepare(tx)
+        except (TxInvalid, NotAdmitted):
+            return False
+        if not self.world.signatures.all_hold(prepared.checks):
+            return False
+        self.guard(lambda: self.feed(lambda: self._admit(prepared)))
+        return True
+
+    def _admit(self, prepared: Prepared) -> None:
+        with contextlib.suppress(TxInvalid, NotAdmitted):
+            self.participant.admit(prepared, self.now_ms(), local=True)
+
+
+def _nothing_more() -> None:
+    """Nobody waits for this write."""
