@@ -56,6 +56,11 @@ def coin_element(outpoint: OutPoint, coin: Coin) -> bytes:
     return outpoint + _HEAD.pack(coin.code, coin.value) + compact_size(len(script)) + script
 
 
+def coin_bytes_element(outpoint: OutPoint, data: bytes) -> bytes:
+    """The same element from a coin in stored form (:func:`encode_coin`), which is not decoded."""
+    return b"".join((outpoint, data[: _HEAD.size], compact_size(len(data) - _HEAD.size), data[_HEAD.size :]))
+
+
 @dataclass(frozen=True, slots=True)
 class CoinDelta:
     """What one block changes in the UTXO set.
