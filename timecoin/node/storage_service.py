@@ -180,6 +180,12 @@ class StorageService(Service):
         """Encoded blocks and commits from a height on, of at most ``max_bytes`` together but one at least."""
         return self.in_reading_thread(self._read_blocks, start, min(count, self.ledger_height - start + 1), max_bytes)
 
+    def headers_with_commits(self, start: int, count: int) -> Deferred[list[tuple[bytes, bytes]]]:
+        """Encoded headers and commits of ``count`` heights of the chain."""
+        archive = self.chain.archive
+        heights = range(start, start + count)
+        return self.in_reading_thread(lambda: [(archive.header(each), archive.commit(each)) for each in heights])
+
     def size_on_disk(self) -> int:
         """Bytes of the data directory's storages that are plain files."""
         return sum(path.stat().st_size for path in self._directory.path.glob("*.fs"))
