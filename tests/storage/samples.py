@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from timecoin.storage.chain import ChainStore
-from timecoin.storage.database import file_uri
+from timecoin.storage.database import file_uri, reading
 from timecoin.storage.delta import CommittedBlock, decode_delta, delta_of, encode_delta
 from timecoin.storage.writer import Limits
 
@@ -114,6 +114,6 @@ def merge_all(store: ChainStore, limit: int = 40) -> int:
 
 
 def tree_of(store: ChainStore) -> dict[bytes, bytes]:
-    """What the coin tree holds, read as a snapshot is."""
-    with store.snapshot() as snapshot:
-        return dict(snapshot.coins(step=17))
+    """What the coin tree holds, whatever the blocks that are not merged yet say."""
+    with reading(store._coins_database) as root:
+        return dict(root["coins"].items())

@@ -23,7 +23,7 @@ from timecoin.node.root import StartRefused
 from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit
 from timecoin.storage.chain import ChainStore
 from timecoin.storage.datadir import DataDirectory
-from timecoin.storage.delta import CommittedBlock
+from timecoin.storage.delta import Closing, CommittedBlock
 from timecoin.storage.errors import PackInterrupted, StorageError
 from timecoin.storage.finaltimes import pack_times
 from timecoin.storage.journal import Journal
@@ -265,7 +265,13 @@ def committed_block(assembled: Assembled, commit: Commit, final_ms: Sequence[int
         removed=delta.removed,
         txids=tuple([tx.txid for tx in block.transactions]),
         times=pack_times(final_ms),
+        closing=_closing(assembled) if block.header.closing else None,
     )
+
+
+def _closing(assembled: Assembled) -> Closing:
+    header, members = assembled.block.header, assembled.state.previous_set
+    return Closing(header.epoch, header.set_hash, members.encode())
 
 
 def _settled(work: Deferred[Any]) -> Deferred[None]:

@@ -8,11 +8,12 @@ from typing import Any
 
 from timecoin.storage.database import reading
 from timecoin.storage.delta import split_txids
-from timecoin.storage.errors import UnknownBlock
+from timecoin.storage.errors import BlockPruned, UnknownBlock
 from timecoin.storage.finaltimes import time_at
 
 RECENT_BYTES = 8_000_000
 RECENT_TXIDS = 32
+_LAST_EPOCH = 2**32 - 1
 
 
 class Recent:
@@ -45,7 +46,10 @@ class Recent:
 
 
 class Archive:
-    """Reads of the *blocks* database. All raise ``UnknownBlock`` for a height that is not stored."""
+    """
+    Reads of the *blocks* database. All raise ``UnknownBlock`` for a height that is not stored, ``BlockPruned`` when
+    it is one of the chain.
+    """
 
     def __init__(self, database: Any) -> None:
         self._database = database
@@ -82,7 +86,7 @@ class Archive:
         return self._part(height, 1)
 
     def headers(self, first: int, count: int) -> list[bytes]:
-        """The headers from height *first* on, at most *count*, fewer where the chain ends."""
+        """The headers of the *count* heights from *first* on, as far as they are stored."""
         with reading(self._database) as root:
             found = root["entries"].values(min=first, max=first + count - 1)
             return [entry.parts[1] for entry in found]
@@ -96,6 +100,29 @@ class Archive:
         with reading(self._database) as root:
             blob = root["states"].get(height)
             return None if blob is None else _take(blob)
+
+    def closings(self, first_epoch: int, count: int, max_bytes: int) -> list[tuple[bytes, bytes, bytes]]:
+        """
+        (header, commit, set) of the closing blocks of ≤ *count* epochs from *first_epoch* on, encoded, as many as fit
+        into *max_bytes* but one at least; the set is empty where it is that of the link before.
+
+        Empty when that epoch is not closed, or not known here.
+        """
+        links: list[tuple[bytes, bytes, bytes]] = []
+        size, known = 0, b""
+        with reading(self._database) as root:
+            through = min(first_epoch + count - 1, _LAST_EPOCH)
+            for epoch, (height, set_hash) in root["closings"].items(min=first_epoch, max=through):
+                if epoch != first_epoch + len(links) or height > root["tip"].height:
+                    break
+                parts = root["entries"][height].parts
+                members = b"" if set_hash == known else _take(root["sets"][set_hash])
+                size += len(parts[1]) + len(parts[2]) + len(members)
+                if links and size > max_bytes:
+                    break
+                links.append((parts[1], parts[2], members))
+                known = set_hash
+        return links
 
     def height_of(self, block_hash: bytes) -> int | None:
         """The height of the block with that hash, None when it is not in the chain."""
@@ -120,11 +147,15 @@ class Archive:
 def _entry(root: Any, height: int) -> Any:
     entry = root["entries"].get(height)
     if entry is None:
+        if 0 <= height <= root["tip"].height:
+            raise BlockPruned(f"block {height} is not stored here")
         raise UnknownBlock(f"no block at height {height}")
     return entry
 
 
 def _take(blob: Any) -> bytes:
+    if blob is None:
+        raise BlockPruned("only the header of the block is stored here")
     # A block in a connection's cache is a second copy of what Recent bounds.
     data: bytes = blob.data
     blob._p_deactivate()

@@ -157,19 +157,16 @@ class ChainStore:
         """
         return self._reader.location(txid)
 
-    # Any thread
-
     def snapshot(self) -> CoinSnapshot:
         """
-        The coin tree at its present height, to be closed by the caller.
-
-        ``MergeUnfinished`` between two heights, ``CoinsBusy`` during a pack: try again later.
+        The coins at the present tip in key order, for one other thread, which closes it; no pack begins
+        meanwhile.
         """
         with self._lock:
-            if self._packing:
-                raise CoinsBusy("no snapshot is taken while the coin database is being packed")
             self._snapshots += 1
-        return CoinSnapshot(self._coins_database, self._snapshot_closed)
+        return self._reader.snapshot(self._snapshot_closed)
+
+    # Any thread
 
     def _snapshot_closed(self) -> None:
         with self._lock:

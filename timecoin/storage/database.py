@@ -14,7 +14,7 @@ from timecoin.storage.errors import DatabaseUnavailable, StorageError, WriteFail
 from timecoin.storage.files import sync_directory
 from timecoin.storage.packing import PlainFile
 
-SCHEMA = 2
+SCHEMA = 3
 POOL_SIZE = 16
 """
 Connections expected at a time: the writer, the reactor's reader and one for each thread that serves blocks.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from struct import Struct
+from typing import NamedTuple
 
 from timecoin.storage.errors import Damaged
 
@@ -18,6 +19,14 @@ _OUTPOINT = 36
 _TXID = 32
 
 
+class Closing(NamedTuple):
+    """What one wants to find of a closing block by its epoch: the hash of S(epoch), and that set encoded."""
+
+    epoch: int
+    set_hash: bytes
+    members: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class CommittedBlock:
     """
@@ -27,6 +36,7 @@ class CommittedBlock:
     outpoints (36 bytes) to coin bytes, ``removed`` names outpoints that were in the set before; ``txids`` in
     block order, coinbase first. An outpoint in both ``added`` and ``removed`` was made and spent in the block
     and enters nothing. ``times`` is ``finaltimes.pack_times`` of the transactions, empty when none is known.
+    ``closing`` is given for a closing block (and block 0).
     """
 
     height: int
@@ -39,6 +49,7 @@ class CommittedBlock:
     removed: tuple[bytes, ...]
     txids: tuple[bytes, ...]
     times: bytes = b""
+    closing: Closing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +83,7 @@ def delta_of(block: CommittedBlock) -> BlockDelta:
     return _delta(block.height, block.added, block.removed, block.txids)
 
 
-def _delta(
-    height: int, added: dict[bytes, bytes], removed: tuple[bytes, ...], txids: Iterable[bytes]
-) -> BlockDelta:
+def _delta(height: int, added: dict[bytes, bytes], removed: tuple[bytes, ...], txids: Iterable[bytes]) -> BlockDelta:
     changes: dict[bytes, bytes | None] = dict(added)
     growth = len(added)
     for outpoint in removed:

@@ -43,12 +43,24 @@ class CoinsOutOfStep(StorageError):
     """The coin database does not fit the block database; it has to be rebuilt from the blocks."""
 
 
-class MergeUnfinished(StorageError):
-    """The coin tree stands between two heights, so that no snapshot can be taken of it now."""
+class BlockPruned(UnknownBlock):
+    """The block is in the chain but not stored here, because the chain was joined above it."""
 
 
 class CoinsBusy(StorageError):
-    """Packing and snapshots of the coin database exclude each other."""
+    """The coin database is not packed while a snapshot of it is open, or a pack of it under way."""
+
+
+class SnapshotInterrupted(StorageError):
+    """Making a snapshot was ended because the node stops; nothing of it is left."""
+
+
+class SnapshotWrong(StorageError):
+    """The coins that are stored are not those that the header commits to; no snapshot of them is kept."""
+
+
+class ImportRefused(StorageError):
+    """A snapshot cannot be imported into this chain, or not in this order."""
 
 
 class PackInterrupted(StorageError):

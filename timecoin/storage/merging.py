@@ -29,9 +29,9 @@ class Batch:
     def __init__(self, deltas: Sequence[BlockDelta]) -> None:
         self.target = deltas[-1].height
         self._changes = _net(deltas)
-        self._coins = _in_key_order(self._changes)
+        self._coins = in_key_order(self._changes)
         self._locations = {txid: location for delta in deltas for txid, location in delta.locations}
-        self._txids = _in_key_order(self._locations)
+        self._txids = in_key_order(self._locations)
 
     def __len__(self) -> int:
         return len(self._coins) + len(self._txids)
@@ -88,7 +88,8 @@ def _net(deltas: Sequence[BlockDelta]) -> dict[bytes, bytes | None]:
     return net
 
 
-def _in_key_order(keys: Iterable[bytes]) -> list[bytes]:
+def in_key_order(keys: Iterable[bytes]) -> list[bytes]:
+    """*keys* sorted."""
     # 256 short sorts: one long one keeps the interpreter lock for tens of milliseconds and the reactor
     # waiting.
     parts: list[list[bytes]] = [[] for _ in range(256)]

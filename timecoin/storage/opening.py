@@ -49,6 +49,7 @@ def _open(uri: str, cache: dict[str, int], kind: str, chain_id: bytes, lay_out: 
 
 def _lay_out_blocks(root: Any) -> None:
     root.update(tip=Tip(), entries=HeightTree(), hashes=OOBTree(), deltas=HeightTree(), states=HeightTree())
+    root.update(closings=HeightTree(), sets=OOBTree())
 
 
 def _lay_out_coins(root: Any) -> None:
@@ -78,9 +79,7 @@ def unmerged_deltas(blocks: Any, coins: Any) -> list[BlockDelta]:
             raise CoinsOutOfStep(f"the coin database is at block {max(merged, target)}, the chain at {tip}")
         missing = next((height for height in range(merged + 1, tip + 1) if height not in stored), None)
         if missing is not None:
-            raise CoinsOutOfStep(
-                f"the coin database ends at {merged}, the changes of block {missing} are gone"
-            )
+            raise CoinsOutOfStep(f"the coin database ends at {merged}, the changes of block {missing} are gone")
         return [_load(root, height) for height in range(merged + 1, tip + 1)]
 
 

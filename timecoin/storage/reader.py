@@ -4,7 +4,7 @@ The reactor's side of the chain: coins, locations and the tip, without ever wait
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from timecoin.storage.archive import Archive
 from timecoin.storage.database import connect
 from timecoin.storage.delta import BlockDelta, location_key, split_location
 from timecoin.storage.errors import WrongHeight
+from timecoin.storage.snapshot import CoinSnapshot
 from timecoin.storage.writer import Committed, Merged
 
 _GC_EVERY = 512
@@ -131,6 +132,11 @@ class ChainReader:
     def lookup(self) -> CoinLookup:
         """The coins at the present tip, for one other thread."""
         return CoinLookup(self._database, list(self._overlay))
+
+    def snapshot(self, closed: Callable[[], None]) -> CoinSnapshot:
+        """The coins at the present tip in key order, for one other thread."""
+        tip = self.tip
+        return CoinSnapshot(self._database, list(self._overlay), tip.height, tip.coin_count, closed)
 
     def location(self, txid: bytes) -> tuple[int, int] | None:
         """(height, position) of the archived transaction *txid*; None when it is not in the chain."""

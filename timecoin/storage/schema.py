@@ -5,12 +5,15 @@ Renaming or moving one of them breaks every existing database; a changed meaning
 
 *blocks* database, root keys: ``identity``; ``tip`` (:class:`Tip`); ``entries`` (LOBTree height →
 :class:`Entry`); ``hashes`` (OOBTree block hash → height); ``deltas`` (LOBTree height → :class:`Blob`, only of
-blocks not yet in the coin tree); ``states`` (LOBTree height → :class:`Blob`, of the newest blocks).
+blocks not yet in the coin tree); ``states`` (LOBTree height → :class:`Blob`, of the newest blocks); ``closings``
+(LOBTree epoch → (height, set hash) of its closing block); ``sets`` (OOBTree set hash → :class:`Blob`); and
+``joining`` (:class:`Joining`) while a snapshot is being imported.
 
 *coins* database, root keys: ``identity``; ``progress`` (:class:`Progress`); ``coins``
 (:class:`~timecoin.storage.leaves.CoinTree` outpoint → coin bytes); ``txids``
 (:class:`~timecoin.storage.leaves.LocationTree` first 8 bytes of the txid → location); ``twins`` (OOBTree
-whole txid → location, of txids whose first 8 bytes were taken).
+whole txid → location, of txids whose first 8 bytes were taken); and ``loading`` (:class:`Loading`) while a snapshot
+is being imported.
 """
 
 from __future__ import annotations
@@ -44,13 +47,21 @@ class Blob(Persistent):  # type: ignore[misc]
 class Entry(Persistent):  # type: ignore[misc]
     """
     One decided block: hash, header and commit at hand; the block, its txids (32 bytes each) and their times
-    to finality (u32 each) behind references.
+    to finality (u32 each) behind references, None where *block* is: of a closing block below the snapshot that the
+    chain was joined with, only the header and commit are known.
     """
 
     def __init__(
-        self, block_hash: bytes, header: bytes, commit: bytes, block: bytes, txids: bytes, times: bytes
+        self,
+        block_hash: bytes,
+        header: bytes,
+        commit: bytes,
+        block: bytes | None = None,
+        txids: bytes = b"",
+        times: bytes = b"",
     ) -> None:
-        self.parts: tuple[Any, ...] = (block_hash, header, commit, Blob(block), Blob(txids), Blob(times))
+        bodies = (None,) * 3 if block is None else (Blob(block), Blob(txids), Blob(times))
+        self.parts: tuple[Any, ...] = (block_hash, header, commit, *bodies)
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.parts
@@ -84,3 +95,31 @@ class Progress(Persistent):  # type: ignore[misc]
         self.target = -1
         self.done = 0
         self.coins = 0
+
+
+class Joining(Persistent):  # type: ignore[misc]
+    """
+    A snapshot that is being imported: its manifest and state, and the closing blocks that lead to it from the trusted
+    one, as (header, commit, set) each, encoded. ``lowest`` is the height down to which blocks are stored.
+    """
+
+    def __init__(
+        self, height: int, manifest: bytes, state: bytes, links: tuple[tuple[bytes, bytes, bytes], ...]
+    ) -> None:
+        self.height = height
+        self.manifest, self.state = Blob(manifest), Blob(state)
+        self.links = tuple([(header, commit, Blob(members)) for header, commit, members in links])
+        self.lowest = height + 1
+
+
+class Loading(Persistent):  # type: ignore[misc]
+    """
+    The trees that take the place of the present ones when the import is through, and the ranges that are in them.
+    """
+
+    def __init__(self, snapshot_id: bytes, height: int, coins: Any, txids: Any, twins: Any) -> None:
+        self.snapshot_id, self.height = snapshot_id, height
+        self.coins, self.txids, self.twins = coins, txids, twins
+        self.loaded: tuple[int, ...] = ()
+        self.count = 0
+        self.complete = False

@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import Any
 
 from timecoin.storage.database import committing, connect
-from timecoin.storage.delta import BlockDelta, CommittedBlock, delta_of, encode_delta
+from timecoin.storage.delta import BlockDelta, Closing, CommittedBlock, delta_of, encode_delta
 from timecoin.storage.errors import WrongHeight
 from timecoin.storage.merging import Batch, whole_blocks
 from timecoin.storage.schema import Blob, Entry
@@ -22,6 +22,13 @@ KEPT_STATES = 4
 
 CHUNK_KEYS = 300
 """Steps in one merge commit."""
+
+
+def keep_closing(root: Any, height: int, closing: Closing) -> None:
+    """Make the closing block at *height* findable by its epoch; equal sets are stored once."""
+    root["closings"][closing.epoch] = (height, closing.set_hash)
+    if closing.set_hash not in root["sets"]:
+        root["sets"][closing.set_hash] = Blob(closing.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,8 @@ class ChainWriter:
             root["hashes"][block.block_hash] = block.height
             root["deltas"][block.height] = changes
             root["states"][block.height] = state
+            if block.closing is not None:
+                keep_closing(root, block.height, block.closing)
             self._drop(root["deltas"], self._merged)
             self._drop(root["states"], block.height - KEPT_STATES)
             tip = root["tip"]
