@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.consensus.network import CHAIN_ID, power_set
 from timecoin.consensus.bundle import HEAD_SIZE, MAX_TXIDS, Bundle, BundleHead, MalformedBundle
 from timecoin.consensus.proof import StatementProof, prove
-from timecoin.consensus.statement import NotAMember, WrongSet, body_prefix, statement_digest
 from timecoin.ledger.powerset import Member, PowerSet
+from timecoin.ledger.statement import NotAMember, WrongSet, body_prefix, statement_digest
 from timecoin.primitives.signing import check_all, get_backend
 
 MEMBERS = power_set()

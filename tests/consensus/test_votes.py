@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consensus.heights import CHAIN_ID, EPOCH, HEIGHT, digest, make_precommit, make_prevote, power_set
 from timecoin.consensus.commits import build_commit, merge_commits, precommits_of
-from timecoin.consensus.statement import NotAMember, WrongSet
 from timecoin.consensus.votes import NIL, MalformedVote, Precommit, Prevote
 from timecoin.ledger.commits import check_commit, precommit_digest
 from timecoin.ledger.powerset import Member, PowerSet
+from timecoin.ledger.statement import NotAMember, WrongSet
 from timecoin.primitives.block import Commit
 from timecoin.primitives.hashes import tagged_hash
 from timecoin.primitives.signing import get_backend

@@ -1,28 +1,32 @@
 """Bundles: the votes and acks of one masternode, signed together (protocol.md 4).
 
 The signature covers counts and roots, so one vote or ack can be proved by the head (body and signature) and a
-path of ``tree`` (see ``proof``), while certificates travel as whole bundles.
+path of ``tree16`` (see ``proof``), while certificates travel as whole bundles.
 """
 
 from __future__ import annotations
 
-from struct import Struct
 from struct import error as StructError
 
-from timecoin.consensus import tree
-from timecoin.consensus.statement import PREFIX, SIGNATURE_SIZE, check_statement, statement_digest
 from timecoin.ledger.powerset import PowerSet
+from timecoin.ledger.statement import (
+    BUNDLE_ROOTS,
+    BUNDLE_TAIL,
+    PREFIX,
+    SEAL,
+    SIGNATURE_SIZE,
+    check_statement,
+    statement_digest,
+)
+from timecoin.primitives import tree16
 from timecoin.primitives.codec import DecodeError
 from timecoin.primitives.signing import SignatureCheck
 
 MAX_TXIDS = 8_192
 """Votes and acks of one bundle together (protocol.md 4)."""
 
-SEAL = 1
-_TAIL = Struct("<IBII")
-_ROOTS = Struct("<32s32s")
-_BEFORE_ROOTS = PREFIX.size + _TAIL.size
-HEAD_SIZE = _BEFORE_ROOTS + _ROOTS.size + SIGNATURE_SIZE
+_BEFORE_ROOTS = PREFIX.size + BUNDLE_TAIL.size
+HEAD_SIZE = _BEFORE_ROOTS + BUNDLE_ROOTS.size + SIGNATURE_SIZE
 
 
 class MalformedBundle(DecodeError):
@@ -56,8 +60,8 @@ class BundleHead:
         if len(body) != HEAD_SIZE - SIGNATURE_SIZE or len(signature) != SIGNATURE_SIZE:
             raise MalformedBundle("wrong size")
         self.chain_id, self.epoch, self.set_hash, self.signer = PREFIX.unpack_from(body)
-        self.sequence, flags, self.votes, self.acks = _TAIL.unpack_from(body, PREFIX.size)
-        self.vote_root, self.ack_root = _ROOTS.unpack_from(body, _BEFORE_ROOTS)
+        self.sequence, flags, self.votes, self.acks = BUNDLE_TAIL.unpack_from(body, PREFIX.size)
+        self.vote_root, self.ack_root = BUNDLE_ROOTS.unpack_from(body, _BEFORE_ROOTS)
         _check_ranges(self.sequence, flags, self.votes, self.acks)
         self.seal = flags == SEAL
         self.signature = signature
@@ -146,9 +150,9 @@ class Bundle:
         if self._body is None:
             self._body = b"".join((
                 PREFIX.pack(self.chain_id, self.epoch, self.set_hash, self.signer),
-                _TAIL.pack(self.sequence, SEAL if self.seal else 0, len(self.votes), len(self.acks)),
-                tree.root16(self.votes),
-                tree.root16(self.acks),
+                BUNDLE_TAIL.pack(self.sequence, SEAL if self.seal else 0, len(self.votes), len(self.acks)),
+                tree16.root16(self.votes),
+                tree16.root16(self.acks),
             ))
         return self._body
 
@@ -180,7 +184,7 @@ class Bundle:
         """Return prefix, sequence, flags, counts, the txids of votes and acks, and the signature."""
         return b"".join((
             PREFIX.pack(self.chain_id, self.epoch, self.set_hash, self.signer),
-            _TAIL.pack(self.sequence, SEAL if self.seal else 0, len(self.votes), len(self.acks)),
+            BUNDLE_TAIL.pack(self.sequence, SEAL if self.seal else 0, len(self.votes), len(self.acks)),
             *self.votes,
             *self.acks,
             self.signature,
@@ -194,7 +198,7 @@ class Bundle:
         """
         try:
             chain_id, epoch, set_hash, signer = PREFIX.unpack_from(data)
-            sequence, flags, votes, acks = _TAIL.unpack_from(data, PREFIX.size)
+            sequence, flags, votes, acks = BUNDLE_TAIL.unpack_from(data, PREFIX.size)
         except StructError as error:
             raise MalformedBundle("truncated") from error
         _check_ranges(sequence, flags, votes, acks)
@@ -213,9 +217,9 @@ class Bundle:
     @staticmethod
     def key_of(encoded: bytes) -> tuple[int, int]:
         """Signer and sequence of an encoded bundle, without decoding the rest; ``DecodeError`` if too short."""
-        if len(encoded) < PREFIX.size + _TAIL.size:
+        if len(encoded) < PREFIX.size + BUNDLE_TAIL.size:
             raise DecodeError("a bundle that is cut short")
-        return PREFIX.unpack_from(encoded)[3], _TAIL.unpack_from(encoded, PREFIX.size)[0]
+        return PREFIX.unpack_from(encoded)[3], BUNDLE_TAIL.unpack_from(encoded, PREFIX.size)[0]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and self.body() == other.body() and self.signature == other.signature

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
-from timecoin.consensus import tree
 from timecoin.consensus.bundle import HEAD_SIZE, Bundle, BundleHead, MalformedBundle
+from timecoin.primitives import tree16
 
 _PLACE = Struct("<B32sI")
 _VOTE, _ACK = 0, 1
@@ -23,13 +23,13 @@ class StatementProof:
     ack: bool
     txid: bytes
     index: int
-    path: tree.Path
+    path: tree16.Path
 
     def holds(self) -> bool:
         """Tell whether the path leads from the txid to the signed root."""
         head = self.head
         count, root = (head.acks, head.ack_root) if self.ack else (head.votes, head.vote_root)
-        return tree.verify16(self.txid, self.index, count, self.path, root)
+        return tree16.verify16(self.txid, self.index, count, self.path, root)
 
     def encode(self) -> bytes:
         """Return head 211 ‖ kind u8 ‖ txid 32 ‖ index u32 ‖ siblings, whose number follows from the count."""
@@ -55,13 +55,13 @@ def prove(bundle: Bundle, txid: bytes, *, ack: bool) -> StatementProof:
     """Prove one statement of a bundle (ValueError when it is not in it)."""
     listed = bundle.acks if ack else bundle.votes
     index = listed.index(txid)
-    return StatementProof(bundle.head(), ack, txid, index, tree.path16(listed, index))
+    return StatementProof(bundle.head(), ack, txid, index, tree16.path16(listed, index))
 
 
-def _split(data: bytes, index: int, count: int) -> tree.Path:
+def _split(data: bytes, index: int, count: int) -> tree16.Path:
     if index >= count:
         raise MalformedBundle("index outside of the list")
-    lengths = tree.path_lengths(index, count)
+    lengths = tree16.path_lengths(index, count)
     if len(data) != 32 * sum(lengths):
         raise MalformedBundle("wrong number of siblings")
     path, at = [], 0

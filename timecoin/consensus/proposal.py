@@ -8,17 +8,18 @@ the transactions this takes the coinbase's txid, which therefore travels along (
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from struct import Struct
 
-from timecoin.consensus.statement import (
+from timecoin.ledger.params import MAX_FRAME
+from timecoin.ledger.powerset import PowerSet
+from timecoin.ledger.statement import (
+    CLOSING,
     PREFIX,
+    PROPOSAL_TAIL,
     SIGNATURE_SIZE,
     body_prefix,
     check_statement,
     statement_digest,
 )
-from timecoin.ledger.params import MAX_FRAME
-from timecoin.ledger.powerset import PowerSet
 from timecoin.primitives.block import HEADER_SIZE, Block, Commit, Header, evidence_hash
 from timecoin.primitives.codec import DecodeError, Reader, compact_size, var_bytes
 from timecoin.primitives.hashes import HASH_SIZE, Hash
@@ -28,11 +29,9 @@ from timecoin.primitives.signing import SignatureCheck
 NO_ROUND = -1
 """The valid round of a fresh proposal."""
 
-_TAIL = Struct("<IIiB32s")
-_BODY_SIZE = PREFIX.size + _TAIL.size
+_BODY_SIZE = PREFIX.size + PROPOSAL_TAIL.size
 HEAD_SIZE = _BODY_SIZE + SIGNATURE_SIZE
 
-_CLOSING = 1
 _ITEM_SIZE = 2 * HASH_SIZE
 
 # Only bounds the work of decoding: how much evidence a block may hold is a parameter, checked with the block.
@@ -72,8 +71,8 @@ class ProposalHead:
         (``struct.error`` out of range).
         """
         prefix = body_prefix(self.chain_id, self.epoch, self.set_hash, self.signer)
-        flags = _CLOSING if self.closing else 0
-        return prefix + _TAIL.pack(self.height, self.round, self.valid_round, flags, self.block_hash)
+        flags = CLOSING if self.closing else 0
+        return prefix + PROPOSAL_TAIL.pack(self.height, self.round, self.valid_round, flags, self.block_hash)
 
     @property
     def digest(self) -> bytes:
@@ -96,13 +95,13 @@ class ProposalHead:
         if len(data) < HEAD_SIZE:
             raise MalformedProposal("truncated")
         chain_id, epoch, set_hash, signer = PREFIX.unpack_from(data)
-        height, round_, valid_round, flags, block_hash = _TAIL.unpack_from(data, PREFIX.size)
-        if flags not in (0, _CLOSING):
+        height, round_, valid_round, flags, block_hash = PROPOSAL_TAIL.unpack_from(data, PREFIX.size)
+        if flags not in (0, CLOSING):
             raise MalformedProposal("unknown flags")
         if not NO_ROUND <= valid_round < round_:
             raise MalformedProposal("the valid round is not an earlier one")
         signature = bytes(data[_BODY_SIZE:HEAD_SIZE])
-        closing = flags == _CLOSING
+        closing = flags == CLOSING
         return cls(
             chain_id, epoch, set_hash, signer, height, round_, valid_round, closing, block_hash, signature
         )

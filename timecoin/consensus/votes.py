@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from struct import Struct
 from typing import ClassVar, TypeVar
 
-from timecoin.consensus.statement import (
+from timecoin.ledger.powerset import PowerSet
+from timecoin.ledger.statement import (
+    FRESH,
     PREFIX,
     SIGNATURE_SIZE,
+    VOTE_TAIL,
     body_prefix,
     check_statement,
     statement_digest,
 )
-from timecoin.ledger.powerset import PowerSet
 from timecoin.primitives.codec import DecodeError
 from timecoin.primitives.hashes import ZERO, Hash
 from timecoin.primitives.signing import SignatureCheck
@@ -21,9 +22,7 @@ from timecoin.primitives.signing import SignatureCheck
 NIL: Hash = ZERO
 """The block hash of a vote for no block."""
 
-_POSITION = Struct("<II32s")
-_FLAGS_AT = PREFIX.size + _POSITION.size
-_FRESH = 1
+_FLAGS_AT = PREFIX.size + VOTE_TAIL.size
 
 V = TypeVar("V", bound="Vote")
 
@@ -64,7 +63,7 @@ class Vote:
         range).
         """
         prefix = body_prefix(self.chain_id, self.epoch, self.set_hash, self.signer)
-        return prefix + _POSITION.pack(self.height, self.round, self.block_hash)
+        return prefix + VOTE_TAIL.pack(self.height, self.round, self.block_hash)
 
     @property
     def digest(self) -> bytes:
@@ -103,15 +102,15 @@ class Prevote(Vote):
 
     def body(self) -> bytes:
         """The signed bytes: those of a vote ‖ flags u8 {fresh}."""
-        return Vote.body(self) + bytes((_FRESH if self.fresh else 0,))
+        return Vote.body(self) + bytes((FRESH if self.fresh else 0,))
 
     @classmethod
     def decode(cls, data: bytes) -> Prevote:
         """Read what ``encode`` wrote (MalformedVote); a nil prevote with the fresh bit is malformed too."""
         _check_size(data, _FLAGS_AT + 1)
         flags = data[_FLAGS_AT]
-        vote = cls(*_read(data), bytes(data[_FLAGS_AT + 1 :]), flags == _FRESH)
-        if flags not in (0, _FRESH) or (vote.fresh and vote.is_nil):
+        vote = cls(*_read(data), bytes(data[_FLAGS_AT + 1 :]), flags == FRESH)
+        if flags not in (0, FRESH) or (vote.fresh and vote.is_nil):
             raise MalformedVote("unknown flags")
         return vote
 
@@ -136,5 +135,5 @@ def _check_size(data: bytes, body: int) -> None:
 
 def _read(data: bytes) -> tuple[bytes, int, bytes, int, int, int, bytes]:
     chain_id, epoch, set_hash, signer = PREFIX.unpack_from(data)
-    height, round_, block_hash = _POSITION.unpack_from(data, PREFIX.size)
+    height, round_, block_hash = VOTE_TAIL.unpack_from(data, PREFIX.size)
     return chain_id, epoch, set_hash, signer, height, round_, block_hash

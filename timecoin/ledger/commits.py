@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from struct import Struct
-
 from timecoin.ledger.errors import BadCommit
 from timecoin.ledger.powerset import PowerSet
+from timecoin.ledger.statement import VOTE_TAIL, body_prefix, statement_digest
 from timecoin.primitives.block import Commit
-from timecoin.primitives.hashes import tagged_hash
 from timecoin.primitives.signing import SignatureBackend, SignatureCheck, check_all
-
-PRECOMMIT_TAG = "timecoin/precommit"
-
-_BODY = Struct("<32sI32sHII32s")
 
 
 def precommit_digest(
@@ -22,8 +16,8 @@ def precommit_digest(
 
     Body: chain_id 32 ‖ epoch u32 ‖ set hash 32 ‖ signer u16 ‖ height u32 ‖ round u32 ‖ block hash 32.
     """
-    body = _BODY.pack(chain_id, epoch, set_hash, signer, height, round_, block_hash)
-    return tagged_hash(PRECOMMIT_TAG, body)
+    body = body_prefix(chain_id, epoch, set_hash, signer) + VOTE_TAIL.pack(height, round_, block_hash)
+    return statement_digest("precommit", body)
 
 
 def commit_checks(chain_id: bytes, epoch: int, members: PowerSet, commit: Commit) -> list[SignatureCheck]:

@@ -17,7 +17,7 @@ from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.effects import SignedMessage
 from timecoin.consensus.participant import Participant
 from timecoin.consensus.proposal import Proposal, ProposalHead
-from timecoin.consensus.statement import StatementError
+from timecoin.ledger.statement import StatementError
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.errors import TxInvalid
 from timecoin.ledger.powerset import PowerSet

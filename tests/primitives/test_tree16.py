@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from timecoin.consensus.tree import EMPTY, path16, path_lengths, root16, verify16
+from timecoin.primitives.tree16 import EMPTY, path16, path_lengths, root16, verify16
 
 
 def leaves(count: int) -> list[bytes]:

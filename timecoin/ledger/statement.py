@@ -11,6 +11,17 @@ from timecoin.primitives.signing import SignatureCheck
 SIGNATURE_SIZE = 64
 PREFIX = Struct("<32sI32sH")
 """chain_id 32 ‖ epoch u32 ‖ set hash 32 ‖ signer index u16: 70 bytes."""
+BUNDLE_TAIL = Struct("<IBII")
+"""What follows in a bundle: sequence u32 ‖ flags u8 {seal} ‖ counts of votes and acks, u32 each."""
+BUNDLE_ROOTS = Struct("<32s32s")
+"""And after that: the roots over votes and acks (``primitives.tree16``)."""
+PROPOSAL_TAIL = Struct("<IIiB32s")
+"""What follows in a proposal: height u32 ‖ round u32 ‖ valid round i32 ‖ flags u8 {closing} ‖ block hash 32."""
+VOTE_TAIL = Struct("<II32s")
+"""What follows in prevotes and precommits: height u32 ‖ round u32 ‖ block hash 32; a prevote has flags u8 {fresh} more.
+"""
+SEAL = FRESH = CLOSING = 1
+"""The only flag of a bundle, of a prevote and of a proposal."""
 
 
 class StatementError(ValueError):
