@@ -1,5 +1,5 @@
-"""How often the journal is written: votes on blocks at once, bundles after a pause that grows with the load (protocol.md
-4)."""
+"""How often the journal is written: votes on blocks at once, bundles after a pause that grows with the load
+(protocol.md 4)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ little it says."""
 
 
 class FlushPace:
-    """When the next journal tick may come, in seconds of the caller's clock. ``pause`` is the one between two ticks with
-    bundles, as the load and the disk ask for."""
+    """When the next journal tick may come, in seconds of the caller's clock. ``pause`` is the one between two ticks
+    with bundles, as the load and the disk ask for."""
 
     def __init__(self) -> None:
         self.pause = FLUSH_MIN
@@ -41,6 +41,6 @@ class FlushPace:
         return bundles
 
     def wrote(self, records: int, took: float) -> None:
-        """A tick of ``records`` was written in ``took`` seconds: the next pause is as long as a write takes, and longer the
-        more there is to say: then bundles grow instead of becoming more."""
+        """A tick of ``records`` was written in ``took`` seconds: the next pause is as long as a write takes, and longer
+        the more there is to say: then bundles grow instead of becoming more."""
         self.pause = min(FLUSH_MAX, max(FLUSH_MIN, took, records * RECORD_PAUSE))

@@ -70,8 +70,8 @@ class Log(Protocol):
 
 class Journal:
     """
-    Built by :meth:`open`, or by :meth:`on` from a log and a lease of one's own. All calls block and belong to the storage thread, except :meth:`read`, which any
-    thread may use.
+    Built by :meth:`open`, or by :meth:`on` from a log and a lease of one's own. All calls block and belong to the
+    storage thread, except :meth:`read`, which any thread may use.
 
     ``reason`` says in one line why the journal is not intact. It stays so, over restarts, until
     :meth:`settle`: the node has asked a quorum of peers for the highest epoch Q that anyone had open, and
