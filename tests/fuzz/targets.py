@@ -1,0 +1,16 @@
+"""The table of all that takes bytes from others: name, function, the exceptions that are its contract.
+
+Whatever else a target raises, takes more than a second for, or encodes to other bytes than it decoded, is a
+finding (:mod:`tests.fuzz.checking`). A new decoder belongs here, and its seeds into :mod:`tests.fuzz.seeds`.
+"""
+
+from __future__ import annotations
+
+from tests.fuzz.checking import Target
+from tests.fuzz.core_targets import CONSENSUS, LEDGER, PRIMITIVES
+from tests.fuzz.edge_targets import FILES, P2P, WIRE
+from tests.fuzz.rpc_targets import RPC
+
+TARGETS: dict[str, Target] = {
+    target.name: target for target in (*PRIMITIVES, *LEDGER, *CONSENSUS, *WIRE, *P2P, *FILES, *RPC)
+}
