@@ -10,12 +10,12 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.rpc.fake_node import NETWORK, FakeNode
 from timecoin.primitives.hashes import display
 from timecoin.rpc.async_client import AsyncClient
-from timecoin.rpc.client import BlockingClient, RpcFailure, RpcUnreachable
+from timecoin.rpc.client import BlockingClient, RpcFailure, RpcUnreachable, read_batch, read_call, value_of
 from timecoin.rpc.service import RpcService
 
 
@@ -25,6 +25,27 @@ class Nonsense(Protocol):
     def dataReceived(self, data: bytes) -> None:
         assert self.transport is not None
         self.transport.write(b"220 mail.example.org ESMTP\r\n\r\n")
+
+
+class StrangeAnswerTests(SynchronousTestCase):
+    """Whatever stands where the node should be: a client only ever says that there is no node."""
+
+    def test_text_that_is_no_utf_8(self) -> None:
+        self.assertRaises(RpcUnreachable, read_call, 200, b'{"result":null,"error":{"me\xff":1}}')
+        self.assertRaises(RpcUnreachable, read_batch, 200, b'[{"error":{"me\xff":1}}]')
+
+    def test_a_result_that_cannot_be_read(self) -> None:
+        for result in (b'"\xff"', b'"\\ud800"', b"[" * 50_000 + b"]" * 50_000):
+            answer = b'{"result":' + result + b"}"
+            self.assertRaises(RpcUnreachable, lambda answer=answer: value_of(read_call(200, answer)))
+            self.assertRaises(RpcUnreachable, read_batch, 200, b"[" + answer + b"]")
+
+    def test_nested_too_deeply(self) -> None:
+        for key in (b"id", b"other", b"error"):
+            body = b'{"' + key + b'":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+            self.assertRaises(
+                RpcUnreachable, lambda body=body: value_of(read_call(200, b"{" + body[1:])) or self.fail()
+            )
 
 
 class ClientCase(TestCase):
@@ -119,9 +140,7 @@ class BlockingClientTests(ClientCase):
 
     async def test_amounts_as_the_node_wrote_them(self) -> None:
         fund = NETWORK.funds[1]
-        raw = await self.run_in_thread(
-            lambda client: client.call_raw("gettxout", [display(fund.txid), fund.vout])
-        )
+        raw = await self.run_in_thread(lambda client: client.call_raw("gettxout", [display(fund.txid), fund.vout]))
         self.assertIn(b'"value":5.00000000,', raw)
 
     async def test_failures(self) -> None:

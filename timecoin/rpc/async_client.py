@@ -18,8 +18,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from timecoin.rpc import codec
-from timecoin.rpc.client import RpcUnreachable, batch_body, call_body, read_batch, read_call
+from timecoin.rpc.client import RpcUnreachable, batch_body, call_body, read_batch, read_call, value_of
 from timecoin.rpc.cookie import basic, read_cookie
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
@@ -101,7 +100,7 @@ class AsyncClient:
 
     async def call(self, method: str, *params: Any) -> Any:
         """The result of a call. Raises ``RpcFailure``, ``RpcUnreachable``."""
-        return codec.decode(read_call(*await self.post(call_body(method, params))))
+        return value_of(read_call(*await self.post(call_body(method, params))))
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """The results of several calls in one request; a call that failed gives its ``RpcFailure``."""

@@ -35,6 +35,8 @@ class _Answer(msgspec.Struct):
 
 _one = msgspec.json.Decoder(_Answer)
 _many = msgspec.json.Decoder(list[_Answer])
+# Text that is no UTF-8 and deep nesting leave msgspec as other errors than its own.
+_UNREADABLE = (ValueError, RecursionError)
 
 
 def call_body(method: str, params: Sequence[Any] | dict[str, Any], number: int = 0) -> bytes:
@@ -44,9 +46,7 @@ def call_body(method: str, params: Sequence[Any] | dict[str, Any], number: int =
 
 def batch_body(calls: Sequence[tuple[str, Sequence[Any]]]) -> bytes:
     """The request body of a batch; answers come in the order of ``calls``."""
-    return codec.encode(
-        [{"method": name, "params": params, "id": n} for n, (name, params) in enumerate(calls)]
-    )
+    return codec.encode([{"method": name, "params": params, "id": n} for n, (name, params) in enumerate(calls)])
 
 
 def _raw(answer: _Answer) -> bytes:
@@ -59,9 +59,18 @@ def read_call(status: int, body: bytes) -> bytes:
     """The result in the response to a call, as JSON text. Raises ``RpcFailure``, ``RpcUnreachable``."""
     check_status(status, body)
     try:
-        return _raw(_one.decode(body))
-    except msgspec.DecodeError as problem:
+        answer = _one.decode(body)
+    except _UNREADABLE as problem:
         raise RpcUnreachable(f"not an answer of a node (HTTP status {status}): {problem}") from None
+    return _raw(answer)
+
+
+def value_of(result: bytes) -> Any:
+    """The value of a result that is still JSON text; ``RpcUnreachable`` when it is none."""
+    try:
+        return codec.decode(result)
+    except ValueError as problem:
+        raise RpcUnreachable(f"not a result of a node: {problem}") from None
 
 
 def read_batch(status: int, body: bytes) -> list[Any]:
@@ -69,7 +78,7 @@ def read_batch(status: int, body: bytes) -> list[Any]:
     check_status(status, body)
     try:
         answers = _many.decode(body)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         read_call(status, body)
         raise RpcUnreachable("not the answer to a batch") from None
     return [_value_or_failure(each) for each in answers]
@@ -77,7 +86,7 @@ def read_batch(status: int, body: bytes) -> list[Any]:
 
 def _value_or_failure(answer: _Answer) -> Any:
     try:
-        return codec.decode(_raw(answer))
+        return value_of(_raw(answer))
     except RpcFailure as failure:
         return failure
 
@@ -106,7 +115,7 @@ class BlockingClient:
 
     def call(self, method: str, *params: Any, **named: Any) -> Any:
         """The result of a call. Raises ``RpcFailure``, ``RpcUnreachable``."""
-        return codec.decode(self.call_raw(method, params or named))
+        return value_of(self.call_raw(method, params or named))
 
     def call_raw(self, method: str, params: Sequence[Any] | dict[str, Any]) -> bytes:
         """The result of a call as JSON text, amounts as the node wrote them."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from struct import Struct
+from struct import error as StructError
 from typing import NamedTuple
 
 from timecoin.storage.errors import Damaged
@@ -112,13 +113,16 @@ def decode_delta(data: bytes, txids: bytes) -> BlockDelta:
     Back from :func:`encode_delta` and the concatenated *txids* of the block; ``Damaged`` when lengths
     disagree.
     """
-    height, added_count, removed_count = _HEAD.unpack_from(data)
     at, added = _HEAD.size, {}
-    for _ in range(added_count):
-        outpoint, length = _ADDED.unpack_from(data, at)
-        at += _ADDED.size
-        added[outpoint] = data[at : at + length]
-        at += length
+    try:
+        height, added_count, removed_count = _HEAD.unpack_from(data)
+        for _ in range(added_count):
+            outpoint, length = _ADDED.unpack_from(data, at)
+            at += _ADDED.size
+            added[outpoint] = data[at : at + length]
+            at += length
+    except StructError:
+        raise Damaged("the stored changes of a block are cut short") from None
     if len(data) - at != removed_count * _OUTPOINT or len(txids) % _TXID:
         raise Damaged(f"the stored changes of block {height} have a wrong length")
     removed = tuple(data[i : i + _OUTPOINT] for i in range(at, len(data), _OUTPOINT))
