@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -67,14 +68,10 @@ def _body(data: bytes) -> None:
 
 def read_answer(reply: Reply) -> None:
     """Whatever is answered, a client reads it or says that there is no node."""
-    try:
+    with suppress(RpcFailure, RpcUnreachable):
         value_of(read_call(reply.status, reply.body))
-    except (RpcFailure, RpcUnreachable):
-        pass
-    try:
+    with suppress(RpcFailure, RpcUnreachable):
         read_batch(reply.status, reply.body)
-    except (RpcFailure, RpcUnreachable):
-        return
 
 
 class _Transport(StringTransport):

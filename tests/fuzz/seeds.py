@@ -1,4 +1,6 @@
-"""Real encoded objects for every target, where a fuzzer starts from: ``python -m tests.fuzz --write-seeds`` stores them.
+"""Real encoded objects for every target: where a fuzzer starts from.
+
+``python -m tests.fuzz --write-seeds`` stores them in the corpus.
 
 Everything here is deterministic, so that writing the seeds again changes nothing.
 """
