@@ -8,9 +8,9 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from tests.consensus.memory_disk import Crash, Disk, Reader
 from tests.ledger import builders
@@ -303,6 +303,13 @@ class Node:
     def blocks_with_commits(self, start: int, count: int, _: int) -> Deferred[list[tuple[bytes, bytes]]]:
         pairs = zip(self.disk.blocks[start : start + count], self.disk.commits[start:], strict=False)
         return succeed([(block.encode(), commit.encode()) for block, commit in pairs])
+
+    def headers_with_commits(self, start: int, count: int) -> Deferred[list[tuple[bytes, bytes]]]:
+        pairs = zip(self.disk.blocks[start : start + count], self.disk.commits[start:], strict=False)
+        return succeed([(block.header.encode(), commit.encode()) for block, commit in pairs])
+
+    def in_reading_thread(self, work: Callable[..., Any], *arguments: object) -> Deferred[Any]:
+        return maybeDeferred(work, *arguments)
 
     # What tests do and ask
 

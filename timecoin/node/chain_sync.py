@@ -1,31 +1,46 @@
 """Fetching decided blocks from peers: ranges from several at once, adopted one after the other (protocol.md 10,
-*Block sync*)."""
+*Block sync*).
+
+Whom to ask for what is in :mod:`timecoin.node.sync_ranges`, what a peer's word is worth in
+:mod:`timecoin.node.sync_sources`, what waits for its turn in :mod:`timecoin.node.block_queue`. A peer that sends what
+no quorum decided is dropped; one that is slow, or lags, never is.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from timecoin.consensus import effects as fx
+from timecoin.consensus.decided import check_names
 from timecoin.consensus.participant import Participant
+from timecoin.ledger.errors import BlockInvalid
+from timecoin.node.block_queue import BlockQueue, Fetched, check_batch, sets_by_epoch
 from timecoin.node.gossip import SEND_QUEUE_LIMIT
 from timecoin.node.peer_view import PeerView
+from timecoin.node.rival_blocks import RivalBlocks, is_live
 from timecoin.node.storage_service import StorageService
+from timecoin.node.sync_progress import Meter, Progress
+from timecoin.node.sync_ranges import Ranges
+from timecoin.node.sync_sources import RANGE, Request, Source, believed_height
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import HEADER_SIZE, Block, Commit, Header
 from timecoin.primitives.codec import DecodeError
+from timecoin.primitives.signing import SignatureBackend, get_backend
 
-RANGE = 8
-"""Blocks asked of one peer at a time."""
-AHEAD = 32
+AHEAD = 512
 """Blocks fetched ahead of the tip; what lies further is not asked for."""
 MAX_BUFFER_BYTES = 64 << 20
-REQUEST_TIMEOUT_MS = 5_000
+"""What waits here and what may be under way, together; the next block is asked for in any case."""
 ANSWER_BYTES = (4 << 20) - (64 << 10)
-_PROGRESS_EVERY = 50
+ANSWERS_UNDER_WAY = 4
+"""Questions of one peer that are answered at the same time; no honest node asks more."""
 
 
 class SyncHost(Protocol):
@@ -42,196 +57,249 @@ class SyncHost(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Request:
-    """A range asked of a peer at ``asked`` milliseconds."""
-
-    view: PeerView
-    start: int
-    count: int
-    asked: int
-
-
-@dataclass(slots=True)
-class _Fetched:
-    """A block that waits for its turn, still encoded, and who sent it."""
-
-    height: int
-    block: bytes
-    commit: Commit
-    view: PeerView
-    size: int
-
-
 class ChainSync:
     """Keeps the chain at the height of the peers. A peer that sends a false block is dropped, and the range asked of
-    another."""
+    another; a decided block that contradicts the chain here ends the process (R12).
+    """
 
     log = Logger()
 
-    def __init__(self, host: SyncHost, storage: StorageService) -> None:
+    def __init__(self, host: SyncHost, storage: StorageService, backend: SignatureBackend | None = None) -> None:
         self._host = host
         self._storage = storage
-        self._views: dict[bytes, PeerView] = {}
-        self._requests: dict[bytes, _Request] = {}
-        self._overdue: dict[bytes, _Request] = {}
-        self._fetched: dict[int, _Fetched] = {}
-        self._bytes = 0
-        self._adopting: _Fetched | None = None
-        self._started_at: int | None = None
+        self._backend = backend or get_backend()
+        self._sources: dict[bytes, Source] = {}
+        self._queue = BlockQueue()
+        self._adopting: Fetched | None = None
+        self._checking = False
+        self._answering: Counter[bytes] = Counter()
+        self._average = 1_000
+        self._meter = Meter("blocks")
+        self._rivals = RivalBlocks(host, storage, self._backend, self._accuse)
 
     # For others
 
     @property
     def best_height(self) -> int:
-        """The highest decided height that any connected peer told."""
+        """The height that the network has, as far as it takes more than one liar to make it up."""
         own = self._host.participant.ledger.height
-        return max([own, *(view.height - 1 for view in self._views.values())])
+        return believed_height(own, self._queue.verified, self._sources.values(), self._host.now_ms())
 
     @property
     def syncing(self) -> bool:
         """Is the chain here behind what peers have?"""
         return self.best_height > self._host.participant.ledger.height + 1
 
+    @property
+    def progress(self) -> Progress:
+        """How far the chain here has come."""
+        tip, now = self._host.participant.ledger.height, self._host.now_ms()
+        useful = sum(each.rate is not None and not each.rests(now) for each in self._sources.values())
+        return self._meter.progress(tip, self.best_height, useful, now)
+
     # Peers
 
     def on_status(self, view: PeerView) -> None:
         """A peer told the height that it is working on: it has all below."""
-        self._views[view.peer.node_id] = view
+        source = self._sources.get(view.peer.node_id)
+        if source is None or source.view is not view:
+            self._sources[view.peer.node_id] = Source(view)
+        self._rivals.on_status(view)
         self.work()
 
     def peer_lost(self, view: PeerView) -> None:
         """A peer is gone: its range goes to another."""
-        for known in (self._views, self._requests, self._overdue):
-            known.pop(view.peer.node_id, None)
+        self._sources.pop(view.peer.node_id, None)
+        self._rivals.peer_lost(view)
         self.work()
 
     def on_get_blocks(self, view: PeerView, message: wire.GetBlocks) -> None:
-        """Send the blocks asked for, as many as fit into one message."""
-        height = self._storage.ledger_height
-        if not 0 < message.from_height <= height or view.peer.queued_bytes > SEND_QUEUE_LIMIT:
+        """Send the blocks asked for, as many as fit into one message; none when they are not here."""
+        node_id = view.peer.node_id
+        if view.peer.queued_bytes > SEND_QUEUE_LIMIT or self._answering[node_id] >= ANSWERS_UNDER_WAY:
             return
+        if not 0 < message.from_height <= self._storage.ledger_height:
+            view.peer.send(wire.Blocks(()))
+            return
+        self._answering[node_id] += 1
         work = self._storage.blocks_with_commits(message.from_height, min(message.count, RANGE), ANSWER_BYTES)
-        work.addCallbacks(
-            lambda pairs: view.peer.send(wire.Blocks(tuple(wire.BlockWithCommit(*pair) for pair in pairs))),
-            lambda failure: self.log.failure("blocks cannot be read", failure),
-        )
+        work.addCallbacks(partial(self._answer, view), partial(self._unreadable, view))
+        work.addBoth(lambda _: self._answering.subtract((node_id,)))
+
+    @staticmethod
+    def _answer(view: PeerView, pairs: list[tuple[bytes, bytes]]) -> None:
+        view.peer.send(wire.Blocks(tuple(wire.BlockWithCommit(*pair) for pair in pairs)))
+
+    def _unreadable(self, view: PeerView, failure: Failure) -> None:
+        self.log.failure("blocks cannot be read", failure)
+        self._answer(view, [])
 
     def on_blocks(self, view: PeerView, message: wire.Blocks) -> None:
-        """Blocks came that were asked for, perhaps long ago; others are ignored."""
+        """Blocks came that were asked for, perhaps long ago."""
         try:
-            heights = [Header.decode(pair.block[:HEADER_SIZE]).height for pair in message.blocks]
+            headers = [Header.decode(pair.block[:HEADER_SIZE]) for pair in message.blocks]
             commits = [Commit.decode(pair.commit) for pair in message.blocks]
-        except DecodeError as error:
+            heights = [header.height for header in headers]
+            if self._rivals.takes(view, heights):
+                self._rivals.judge(view, headers[0], commits[0], heights[0])
+                return
+            request = self._answered(view, heights)
+            for header, commit in zip(headers, commits, strict=True):
+                check_names(header, commit)
+        except (DecodeError, BlockInvalid) as error:
             self._accuse(view, f"a malformed block: {error}")
             return
-        request = self._answered(view.peer.node_id, heights)
-        if request is None:
-            return
-        if heights != list(range(request.start, request.start + len(heights))):
+        if request is not None:
+            self._take(view, request, headers, commits, message)
+
+    def _answered(self, view: PeerView, heights: list[int]) -> Request | None:
+        source = self._sources.get(view.peer.node_id)
+        if source is None:
+            return None
+        request, offence = source.answered(heights[0] if heights else None, self._host.now_ms())
+        if offence or (request is not None and heights != [request.start + n for n in range(len(heights))]):
             self._accuse(view, "blocks of other heights than asked for")
-            return
-        for height, pair, commit in zip(heights[: request.count], message.blocks, commits, strict=False):
-            self._keep(height, pair, commit, view)
-        self.work()
+            return None
+        return request
 
-    def _answered(self, node_id: bytes, heights: list[int]) -> _Request | None:
-        """What a peer answers: what it owes longest, if its answer fits to that."""
-        overdue = self._overdue.pop(node_id, None)
-        if overdue is not None and heights[:1] == [overdue.start]:
-            return overdue
-        return self._requests.pop(node_id, None)
-
-    def _keep(self, height: int, pair: wire.BlockWithCommit, commit: Commit, view: PeerView) -> None:
-        if height not in self._fetched and height > self._host.participant.ledger.height:
+    def _take(
+        self, view: PeerView, request: Request, headers: list[Header], commits: list[Commit], message: wire.Blocks
+    ) -> None:
+        source = self._sources[view.peer.node_id]
+        source.delivered(request, min(len(headers), request.count), self._host.now_ms())
+        tip = self._host.participant.ledger.height
+        for header, commit, pair in list(zip(headers, commits, message.blocks, strict=True))[: request.count]:
             size = len(pair.block) + len(pair.commit)
-            self._fetched[height] = _Fetched(height, pair.block, commit, view, size)
-            self._bytes += size
+            self._average += (size - self._average) // 8
+            if header.height == tip + 1 or (header.height > tip and self._queue.bytes < 2 * MAX_BUFFER_BYTES):
+                self._queue.add(Fetched(header, pair.block, commit, source, size))
+        self.work()
 
     def _accuse(self, view: PeerView, what: str) -> None:
         self.log.warn("{peer} sent {what}", peer=view.peer, what=what)
-        view.height = 0
+        source = self._sources.pop(view.peer.node_id, None)
+        if source is not None:
+            self._queue.drop_unchecked(source)
         view.peer.misbehaved(what)
 
     # Work
 
-    def work(self) -> None:
-        """Adopt what is here, ask for what is missing."""
-        self._forget_old()
-        self._adopt_next()
-        self._ask()
-
-    def _forget_old(self) -> None:
+    def tick(self) -> None:
+        """Call it some times a second: who is slow is noticed by the clock."""
         tip = self._host.participant.ledger.height
-        for height in [height for height in self._fetched if height <= tip]:
-            self._bytes -= self._fetched.pop(height).size
+        if len(self._queue) or any(each.requests or each.view.height > tip + 1 for each in self._sources.values()):
+            self.work()
+
+    def work(self) -> None:
+        """Adopt what is here, check what came, ask for what is missing."""
+        tip, now = self._host.participant.ledger.height, self._host.now_ms()
+        self._rivals.applied()
+        self._queue.drop_through(tip)
         if self._adopting is not None and self._adopting.height <= tip:
             self._adopting = None
-            self._show_progress(tip)
+        self._show_progress(tip, now)
+        self._adopt_next()
+        self._check_next()
+        self._ask(now)
 
-    def _show_progress(self, tip: int) -> None:
-        if self.syncing and tip % _PROGRESS_EVERY == 0:
-            self.log.info("block sync: {tip} of {best}", tip=tip, best=self.best_height)
+    def _show_progress(self, tip: int, now: int) -> None:
+        if self.syncing:
+            self._meter.note(tip, now)
+            self._meter.show(self.progress, now)
+        else:
+            self._meter.reset()
 
     def _adopt_next(self) -> None:
         participant = self._host.participant
-        fetched = self._fetched.get(participant.ledger.height + 1)
-        if fetched is None or self._adopting is not None or participant.syncing:
+        fetched = self._queue.get(participant.ledger.height + 1)
+        if fetched is None or fetched.block is None or self._adopting is not None or participant.syncing:
             return
-        self._adopting = fetched
-        self._host.feed(lambda: self._adopt(fetched))
+        if fetched.header.previous != participant.ledger.block_hash:
+            self._on_another_branch(fetched)
+            return
+        self._adopting, block = fetched, fetched.block
+        self._host.feed(lambda: self._adopt(fetched, block))
 
-    def _adopt(self, fetched: _Fetched) -> None:
-        try:
-            block = Block.decode(fetched.block)
-        except DecodeError as error:
-            self._refuse(fetched, str(error))
-            return
-        if not self._host.participant.adopt(block, fetched.commit, self._host.now_ms()):
+    def _adopt(self, fetched: Fetched, block: Block) -> None:
+        if not self._host.participant.adopt(block, fetched.commit, self._host.now_ms(), checked=True):
             self._adopting = None
 
-    def bad_block(self, bad: fx.BadBlock) -> None:
-        """The block being adopted is not what a quorum decided: drop it and its sender, ask another."""
-        if self._adopting is not None and self._adopting.height == bad.height:
-            self._refuse(self._adopting, bad.reason)
+    def _on_another_branch(self, fetched: Fetched) -> None:
+        """A quorum decided a block that does not follow ours: so another one was decided beside our tip."""
+        fetched.source.disbelieve(self._host.now_ms())
+        self._queue.clear()
+        self._rivals.judge(fetched.source.view, fetched.header, fetched.commit, fetched.height - 1)
 
-    def _refuse(self, fetched: _Fetched, reason: str) -> None:
+    def bad_block(self, bad: fx.BadBlock) -> None:
+        """The block being adopted breaks a rule, though a quorum decided it (R12, if that is a matter of today)."""
+        fetched = self._adopting
+        if fetched is None or fetched.height != bad.height:
+            return
         self._adopting = None
-        for height in [height for height, other in self._fetched.items() if other.view is fetched.view]:
-            self._bytes -= self._fetched.pop(height).size
-        self._accuse(fetched.view, f"a false block {fetched.height}: {reason}")
+        self._queue.drop(fetched.height)
+        participant = self._host.participant
+        if bad.decided and is_live(participant, self._host.now_ms()):
+            reason = f"block {bad.height} was decided, and is invalid here ({bad.reason})"
+            self._rivals.broken(reason, fetched.header, fetched.commit, participant.ledger.height)
+        else:
+            self._accuse(fetched.source.view, f"a false block {fetched.height}: {bad.reason}")
+            self.work()
+
+    # Checking
+
+    def _check_next(self) -> None:
+        if self._checking:
+            return
+        ledger = self._host.participant.ledger
+        epochs = sets_by_epoch(ledger)
+        batch = self._queue.to_check(ledger.height, epochs)
+        if not batch:
+            return
+        self._checking = True
+        work: Deferred[list[Block | str]] = self._storage.in_reading_thread(
+            check_batch, ledger.chain_id, epochs, batch, self._backend
+        )
+        work.addCallbacks(partial(self._checked, batch), partial(self._unchecked, batch))
+
+    def _checked(self, batch: list[Fetched], verdicts: list[Block | str]) -> None:
+        self._checking = False
+        for fetched, verdict in zip(batch, verdicts, strict=True):
+            if isinstance(verdict, Block):
+                self._queue.checked(fetched, verdict)
+            else:
+                self._refuse(fetched, verdict)
         self.work()
 
-    def _ask(self) -> None:
-        now = self._host.now_ms()
-        for node_id, request in list(self._requests.items()):
-            if now - request.asked > REQUEST_TIMEOUT_MS:
-                # A slow answer is no offence, and is taken when it comes; but others are asked, too.
-                self._overdue[node_id] = self._requests.pop(node_id)
-                request.view.height = 0
-        for view in sorted(self._views.values(), key=lambda view: view.peer.queued_bytes):
-            if view.peer.node_id not in self._requests:
-                self._ask_peer(view, now)
+    def _unchecked(self, batch: list[Fetched], failure: Failure) -> None:
+        self._checking = False
+        for fetched in batch:
+            self._queue.drop(fetched.height)
+        self.log.failure("blocks were not checked", failure)
 
-    def _ask_peer(self, view: PeerView, now: int) -> None:
-        start = self._first_missing()
-        last = min(view.height - 1, self._host.participant.ledger.height + AHEAD, start + RANGE - 1)
-        if last < start or self._bytes > MAX_BUFFER_BYTES:
-            return
-        self._requests[view.peer.node_id] = _Request(view, start, last - start + 1, now)
-        view.peer.send(wire.GetBlocks(start, last - start + 1))
+    def _refuse(self, fetched: Fetched, reason: str) -> None:
+        if self._queue.get(fetched.height) is fetched:
+            self._queue.drop(fetched.height)
+        self._accuse(fetched.source.view, f"a false block {fetched.height}: {reason}")
 
-    def _first_missing(self) -> int:
-        participant = self._host.participant
-        height = participant.ledger.height + 1
-        if participant.syncing:
-            # This one is being stored, or about to be: in health peers are often an instant ahead.
-            height += 1
-        asked = {
-            number
-            for request in self._requests.values()
-            for number in range(request.start, request.start + request.count)
-        }
-        while height in self._fetched or height in asked:
-            height += 1
-        return height
+    # Asking
+
+    def _ask(self, now: int) -> None:
+        for source in self._sources.values():
+            source.look_at_clock(now)
+        tip = self._host.participant.ledger.height
+        # The next one may be in store, or about to be: in health peers are often an instant ahead.
+        needed = tip + 2 if self._host.participant.syncing else tip + 1
+        ranges = Ranges(tuple(self._sources.values()), self._queue, needed, tip + AHEAD, now, self._has_room)
+        for source, start, count in ranges.assign():
+            if start == needed:
+                self._make_room(needed)
+            source.ask(start, count, now)
+            source.view.peer.send(wire.GetBlocks(start, count))
+
+    def _has_room(self, more: int) -> bool:
+        under_way = sum(request.count for each in self._sources.values() for request in each.requests)
+        return self._queue.bytes + (under_way + more) * self._average <= MAX_BUFFER_BYTES
+
+    def _make_room(self, needed: int) -> None:
+        while self._queue.bytes > MAX_BUFFER_BYTES and self._queue.drop_farthest(needed):
+            continue

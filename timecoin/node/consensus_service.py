@@ -97,6 +97,7 @@ class ConsensusService(Service):
         self.epoch_opened: Callable[[], None] = lambda: None
         self.offer: Callable[[Transaction], None] = lambda tx: None
         self.bad_block: Callable[[fx.BadBlock], None] = lambda bad: None
+        self.ticked: Callable[[], None] = lambda: None
         self.clock_offset_ms: Callable[[], int | None] = lambda: None
 
     # Life cycle
@@ -239,6 +240,7 @@ class ConsensusService(Service):
         self._compare_clocks()
         self.participant.tick(now)
         self.gossip.tick(now)
+        self.ticked()
 
     def _compare_clocks(self) -> None:
         participant, offset = self.participant, self.clock_offset_ms()

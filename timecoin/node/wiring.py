@@ -160,10 +160,11 @@ class Node:
         self.consensus.build()
         own_key = None if identity is None else identity.operator_key
         self.membership = Membership(lambda: self.consensus.participant.ledger, own_key)
-        self.sync = ChainSync(self.consensus, self.storage)
+        self.sync = ChainSync(self.consensus, self.storage, self._backend)
         self.intake = Intake(self.consensus, self.consensus.gossip, self.consensus.shelf, self.sync)
         self.consensus.offer = lambda tx: self.intake.offer(tx, None)
         self.consensus.bad_block = self.sync.bad_block
+        self.consensus.ticked = self.sync.tick
         self.consensus.height_opened = self._height_opened
         self.consensus.epoch_opened = self._epoch_opened
         return self.consensus
