@@ -39,7 +39,9 @@ def _check(chain: Chain, txs: list[BlockTx]) -> None:
 
 
 def _verify(chain: Chain, built: Assembled, txs: list[BlockTx]) -> None:
-    verify_proposal(chain.params, chain.state, built.block.header, txs, chain.tip_commit, (), BACKEND)
+    verify_proposal(
+        chain.params, chain.state, built.block.header, txs, chain.tip_commit, (), BACKEND, chain.archived_in
+    )
 
 
 def main(count: int) -> dict[str, float]:

@@ -71,5 +71,12 @@ class Reader:
         assert self.open
         return self._disk.coins.get(outpoint)
 
+    def archived_in(self, txid: bytes, epoch: int) -> int | None:
+        assert self.open
+        place = self._disk.places.get(txid)
+        if place is None or self._disk.blocks[place[0]].header.epoch != epoch:
+            return None
+        return place[0]
+
     def close(self) -> None:
         self.open = False

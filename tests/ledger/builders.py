@@ -327,6 +327,7 @@ class Chain:
         closing: bool = True,
         slot_time: int | None = None,
         round_: int = 0,
+        evidence: Sequence[bytes] = (),
     ) -> Assembled:
         """The next block, not applied."""
         slot = (
@@ -341,6 +342,7 @@ class Chain:
             round=round_,
             txs=self.resolve(txs),
             last_commit=self.tip_commit,
+            evidence=evidence,
         )
 
     def commit(self, block: Block, signers: Iterable[int] | None = None, round_: int = 0) -> Commit:
@@ -355,7 +357,14 @@ class Chain:
         txs = self.resolve(block.transactions[1:])
         if not check_all(BACKEND, block_signature_checks(txs)):
             raise AssertionError("a signature in a test's block is not valid")
-        return verify_block(self.params, self.state, block, txs, BACKEND)
+        return verify_block(self.params, self.state, block, txs, BACKEND, self.archived_in)
+
+    def archived_in(self, txid: bytes, epoch: int) -> int | None:
+        """The height of the block of ``epoch`` that holds ``txid``."""
+        for block in self.blocks:
+            if block.header.epoch == epoch and any(tx.txid == txid for tx in block.transactions):
+                return block.header.height
+        return None
 
     def apply(self, block: Block, commit: Commit | None = None) -> Assembled:
         """Verify ``block``, make it the tip and return it; ``commit`` decided it (default: all members)."""
@@ -368,9 +377,14 @@ class Chain:
         self.state = verified.state
         return verified
 
-    def interim(self, txs: Sequence[Transaction], signers: Iterable[int] | None = None) -> Block:
+    def interim(
+        self,
+        txs: Sequence[Transaction],
+        signers: Iterable[int] | None = None,
+        evidence: Sequence[bytes] = (),
+    ) -> Block:
         """Build, verify and apply an interim block."""
-        block = self.assemble(txs, closing=False).block
+        block = self.assemble(txs, closing=False, evidence=evidence).block
         return self.apply(block, self.commit(block, signers)).block
 
     def close(
@@ -378,9 +392,10 @@ class Chain:
         txs: Sequence[Transaction] = (),
         signers: Iterable[int] | None = None,
         slot_time: int | None = None,
+        evidence: Sequence[bytes] = (),
     ) -> Block:
         """Build, verify and apply a closing block."""
-        block = self.assemble(txs, slot_time=slot_time).block
+        block = self.assemble(txs, slot_time=slot_time, evidence=evidence).block
         return self.apply(block, self.commit(block, signers)).block
 
 

@@ -49,6 +49,7 @@ class VerifyCase(SynchronousTestCase):
             self.chain.tip_commit if last_commit is None else last_commit,
             evidence,
             BACKEND,
+            self.chain.archived_in,
         )
 
     def refuse(self, error: type[errors.BlockInvalid], header: Header, **others: object) -> None:
@@ -250,13 +251,13 @@ class LastCommitTests(VerifyCase):
         commit = Commit(0, 0, chain.state.block_hash, ((0, bytes(64)),))
         header = _changed(good.block.header, last_commit_hash=commit.hash)
         with self.assertRaises(errors.BadCommit):
-            verify_proposal(chain.params, chain.state, header, [], commit, (), BACKEND)
+            verify_proposal(chain.params, chain.state, header, [], commit, (), BACKEND, chain.archived_in)
 
 
 class WholeBlockTests(VerifyCase):
     def verify(self, block: Block, txs: Sequence[BlockTx] | None = None) -> Assembled:
         given = self.chain.resolve(block.transactions[1:]) if txs is None else txs
-        return verify_block(self.chain.params, self.chain.state, block, given, BACKEND)
+        return verify_block(self.chain.params, self.chain.state, block, given, BACKEND, self.chain.archived_in)
 
     def with_transactions(self, transactions: tuple[Transaction, ...]) -> Block:
         good = self.closing.block
@@ -270,7 +271,12 @@ class WholeBlockTests(VerifyCase):
     def test_both_backends_agree(self) -> None:
         block = self.closing.block
         other = verify_block(
-            self.chain.params, self.chain.state, block, self.resolved_in(block), get_backend("ecdsa")
+            self.chain.params,
+            self.chain.state,
+            block,
+            self.resolved_in(block),
+            get_backend("ecdsa"),
+            self.chain.archived_in,
         )
         self.assertEqual(other.state, self.closing.state)
 

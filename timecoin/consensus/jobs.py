@@ -29,10 +29,14 @@ from timecoin.primitives.transaction import Transaction
 
 
 class CoinLookup(Protocol):
-    """The UTXO set at the tip as a job reads it, in its own thread; the job closes it."""
+    """The chain at the tip as a job reads it, in its own thread; the job closes it."""
 
     def __call__(self, outpoint: bytes) -> Coin | None:
         """The coin at an unspent outpoint."""
+        ...
+
+    def archived_in(self, txid: bytes, epoch: int) -> int | None:
+        """The height of the block of ``epoch`` that holds ``txid``, None when no block of that epoch does."""
         ...
 
     def close(self) -> None:
@@ -52,6 +56,7 @@ class AssembleBlock:
     round: int
     txs: tuple[BlockTx, ...]
     last_commit: Commit
+    evidence: tuple[bytes, ...] = ()
 
     def run(self, backend: SignatureBackend) -> Assembled:
         """The block, the state after it and the coins that it moves."""
@@ -64,6 +69,7 @@ class AssembleBlock:
             round=self.round,
             txs=self.txs,
             last_commit=self.last_commit,
+            evidence=self.evidence,
             backend=backend,
         )
 
@@ -85,16 +91,16 @@ class JudgeProposal:
         """The block as everybody applies it; raises ``BlockInvalid``."""
         content = self.content
         with closing(self.lookup):
-            resolved = _resolve_foreign(self, backend)
-        return verify_proposal(
-            self.params,
-            self.state,
-            content.header,
-            (*self.known, *resolved),
-            content.last_commit,
-            content.evidence,
-            backend,
-        )
+            return verify_proposal(
+                self.params,
+                self.state,
+                content.header,
+                (*self.known, *_resolve_foreign(self, backend)),
+                content.last_commit,
+                content.evidence,
+                backend,
+                self.lookup.archived_in,
+            )
 
 
 def _resolve_foreign(job: JudgeProposal, backend: SignatureBackend) -> Sequence[BlockTx]:
@@ -153,6 +159,6 @@ class JudgeDecided:
                 check_decided(state.chain_id, self.block, self.commit, state.current, backend)
             try:
                 txs = _checked(self.params, state, self.block.transactions[1:], self.lookup, backend)
-                return verify_block(self.params, state, self.block, txs, backend)
+                return verify_block(self.params, state, self.block, txs, backend, self.lookup.archived_in)
             except BlockInvalid as error:
                 raise DecidedInvalid(str(error)) from error

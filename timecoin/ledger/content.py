@@ -47,7 +47,7 @@ def lay_out(
 ) -> Content:
     """Return the content of the block after ``state``'s tip; raises the broken rule's ``BlockInvalid``."""
     check_size(params, closing, txs)
-    jailed = state.epoch_jailed + convicted(params, evidence)
+    jailed = state.epoch_jailed + convicted(params, state, evidence)
     ordered = in_block_order(txs)
     fees = _fees(params, state, ordered)
     signers = closing_signers(state, last_commit)

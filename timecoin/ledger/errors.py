@@ -362,6 +362,18 @@ class BadEvidence(BlockInvalid):
     code = "bad-evidence"
 
 
+class EarlyEvidence(BadEvidence):
+    """Evidence of an epoch, or about a height, that this chain has not reached: it cannot be judged yet."""
+
+    code = "bad-evidence-early"
+
+
+class LateEvidence(BadEvidence):
+    """Evidence that is of no use any more: of an old epoch, or against a masternode that is jailed or gone."""
+
+    code = "bad-evidence-late"
+
+
 class BadEvidenceHash(BlockInvalid):
     """The header's evidence hash is not that of the evidence that came with it."""
 

@@ -8,6 +8,7 @@ from timecoin.ledger import errors
 from timecoin.ledger.assembly import BLOCK_VERSION, Assembled, assemble
 from timecoin.ledger.blocktx import BlockTx, check_order
 from timecoin.ledger.commits import check_commit
+from timecoin.ledger.evidence import ArchivedIn, check_evidence
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.resolving import block_signature_checks, resolve
 from timecoin.ledger.rotation import proposer
@@ -55,17 +56,19 @@ def verify_proposal(
     last_commit: Commit,
     evidence: Sequence[bytes],
     backend: SignatureBackend,
+    archived_in: ArchivedIn,
 ) -> Assembled:
     """Verify the block of ``header`` after ``state``'s tip and return it as everybody applies it.
 
     ``txs`` are its valid payments in any order (see :func:`resolve`); the coin of every archived output
-    carries its true code. Checks everything about the block but those payments' own validity and
-    signatures. Raises the broken rule's :class:`~timecoin.ledger.errors.BlockInvalid`; cheap rules come
-    first. The caller bounds ``header.round``: the proposer's rotation takes a step for each round. Pure,
-    and made for a thread.
+    carries its true code. ``archived_in`` looks into the chain up to ``state``'s tip. Checks everything about
+    the block but those payments' own validity and signatures. Raises the broken rule's
+    :class:`~timecoin.ledger.errors.BlockInvalid`; cheap rules come first. The caller bounds ``header.round``:
+    the proposer's rotation takes a step for each round. Pure, and made for a thread.
     """
     check_header(state, header)
     _check_attachments(header, txs, last_commit, evidence)
+    check_evidence(params, state, evidence, archived_in, backend)
     check_last_commit(state, last_commit, backend)
     assembled = assemble(
         params,
@@ -140,7 +143,12 @@ def _shown(found: int | bytes, due: int | bytes) -> str:
 
 
 def verify_block(
-    params: Parameters, state: LedgerState, block: Block, txs: Sequence[BlockTx], backend: SignatureBackend
+    params: Parameters,
+    state: LedgerState,
+    block: Block,
+    txs: Sequence[BlockTx],
+    backend: SignatureBackend,
+    archived_in: ArchivedIn,
 ) -> Assembled:
     """Verify ``block`` after ``state``'s tip; ``txs`` are its payments in its order (:func:`resolve`).
 
@@ -150,7 +158,9 @@ def verify_block(
     if not block.transactions:
         raise errors.BadCoinbase("no transactions")
     check_order(txs)
-    assembled = verify_proposal(params, state, block.header, txs, block.last_commit, block.evidence, backend)
+    assembled = verify_proposal(
+        params, state, block.header, txs, block.last_commit, block.evidence, backend, archived_in
+    )
     if assembled.block.transactions[0].raw != block.transactions[0].raw:
         raise errors.BadCoinbase()
     return assembled

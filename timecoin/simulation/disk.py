@@ -40,6 +40,7 @@ class Disk:
 
     def format(self) -> None:
         """An empty disk: block 0 and no journal."""
+        self.full = False
         first = first_block(self._genesis)
         self.ledger = first.state
         self.coins: dict[bytes, Coin] = dict(first.delta.added)
@@ -47,7 +48,6 @@ class Disk:
         self.blocks: list[Block] = [first.block]
         self.commits: list[Commit] = [EMPTY_COMMIT]
         self.log, self.lease = MemoryLog(), MemoryLease()
-        self.full = False
 
     def open(self) -> Journal:
         """Open the journal, as a start of the node does; the lease is renewed."""
@@ -71,12 +71,22 @@ class Disk:
         """A copy of chain and journal as they are now; the lease is never part of one."""
         return Backup(self)
 
-    def restore(self, backup: Backup) -> None:
-        """An old copy takes the place of chain and journal; the lease stays."""
+    def restore_chain(self, backup: Backup) -> None:
+        """An old copy of the chain takes its place; the journal stays."""
         self.ledger = backup.ledger
         self.coins, self.places = dict(backup.coins), dict(backup.places)
         self.blocks, self.commits = list(backup.blocks), list(backup.commits)
+
+    def restore(self, backup: Backup) -> None:
+        """An old copy takes the place of chain and journal; the lease stays."""
+        self.restore_chain(backup)
         self.log = backup.log.copied()
+
+    def lose_journal(self, *, lease: bool) -> None:
+        """The journal is gone; with it the ``lease``, or not."""
+        self.log = MemoryLog()
+        if lease:
+            self.lease = MemoryLease()
 
 
 class Backup:
@@ -100,6 +110,14 @@ class Reader:
         """The coin at an unspent outpoint."""
         assert self.open
         return self._disk.coins.get(outpoint)
+
+    def archived_in(self, txid: bytes, epoch: int) -> int | None:
+        """The height of the block of ``epoch`` that holds ``txid``."""
+        assert self.open
+        place = self._disk.places.get(txid)
+        if place is None or self._disk.blocks[place[0]].header.epoch != epoch:
+            return None
+        return place[0]
 
     def close(self) -> None:
         """No more is looked up."""

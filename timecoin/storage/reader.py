@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from timecoin.ledger.coins import Coin, decode_coin
+from timecoin.primitives.block import Header
 from timecoin.storage.archive import Archive
 from timecoin.storage.database import connect
 from timecoin.storage.delta import BlockDelta, location_key, split_location
@@ -34,24 +35,35 @@ class TipRecord:
 
 class CoinLookup:
     """
-    The coins at one tip for one other thread, which closes it; made by the reactor thread.
+    The coins and the archived transactions at one tip for one other thread, which closes it; made by the reactor
+    thread.
 
     Its view of the trees is pinned when it is made: they may hold parts of blocks that its overlay holds too,
     and none of later blocks, whatever is decided and merged while it is in use.
     """
 
-    def __init__(self, coins: Any, overlay: Sequence[BlockDelta]) -> None:
+    def __init__(self, coins: Any, archive: Archive, overlay: Sequence[BlockDelta]) -> None:
+        self._archive = archive
         self._overlay = overlay
         self._reads = 0
         self._connection = connect(coins)
         self._connection.transaction_manager.begin()
-        self._coins = self._connection.root()["coins"]
+        root = self._connection.root()
+        self._coins, self._txids, self._twins = root["coins"], root["txids"], root["twins"]
 
     def __call__(self, outpoint: bytes) -> Coin | None:
         """The coin at the unspent *outpoint*; None when it is spent or was never made."""
         data = _overlaid(self._overlay, outpoint, self._coins)
         self._reads = _trimmed(self._connection, self._reads)
         return None if data is None else decode_coin(data)
+
+    def archived_in(self, txid: bytes, epoch: int) -> int | None:
+        """The height of the block of *epoch* that holds *txid*; None when no block of that epoch does."""
+        self._reads = _trimmed(self._connection, self._reads)
+        place = _located(self._overlay, self._txids, self._twins, self._archive, txid)
+        if place is None or Header.decode(self._archive.header(place[0])).epoch != epoch:
+            return None
+        return place[0]
 
     def close(self) -> None:
         """Give the connection back; twice is harmless."""
@@ -67,6 +79,23 @@ def _overlaid(overlay: Sequence[BlockDelta], outpoint: bytes, tree: Any) -> byte
             return delta.changes[outpoint]
     coin: bytes | None = tree.get(outpoint)
     return coin
+
+
+def _located(
+    overlay: Sequence[BlockDelta], txids: Any, twins: Any, archive: Archive, txid: bytes
+) -> tuple[int, int] | None:
+    for delta in reversed(overlay):
+        position = delta.positions.get(txid)
+        if position is not None:
+            return delta.height, position
+    stored = txids.get(location_key(txid))
+    if stored is None:
+        return None
+    found = split_location(stored)
+    if archive.txid_at(*found) == txid:
+        return found
+    twin = twins.get(txid)
+    return None if twin is None else split_location(twin)
 
 
 def _trimmed(connection: Any, reads: int) -> int:
@@ -91,8 +120,19 @@ class ChainReader:
         self._reads = 0
         self._connection = connect(coins)
         self._connection.transaction_manager.begin()
+        self._take_trees()
+
+    def _take_trees(self) -> None:
         root = self._connection.root()
         self._coins, self._txids, self._twins = root["coins"], root["txids"], root["twins"]
+
+    def imported(self, tip: TipRecord) -> None:
+        """See the trees and the tip that a finished import put in place of those before."""
+        manager = self._connection.transaction_manager
+        manager.abort()
+        manager.begin()
+        self._take_trees()
+        self._overlay, self.tip = [], tip
 
     def close(self) -> None:
         """Give the connection back."""
@@ -130,8 +170,8 @@ class ChainReader:
         return _overlaid(self._overlay, outpoint, self._coins)
 
     def lookup(self) -> CoinLookup:
-        """The coins at the present tip, for one other thread."""
-        return CoinLookup(self._database, list(self._overlay))
+        """The coins and archived transactions at the present tip, for one other thread."""
+        return CoinLookup(self._database, self._archive, list(self._overlay))
 
     def snapshot(self, closed: Callable[[], None]) -> CoinSnapshot:
         """The coins at the present tip in key order, for one other thread."""
@@ -140,16 +180,5 @@ class ChainReader:
 
     def location(self, txid: bytes) -> tuple[int, int] | None:
         """(height, position) of the archived transaction *txid*; None when it is not in the chain."""
-        for delta in reversed(self._overlay):
-            position = delta.positions.get(txid)
-            if position is not None:
-                return delta.height, position
         self._reads = _trimmed(self._connection, self._reads)
-        stored = self._txids.get(location_key(txid))
-        if stored is None:
-            return None
-        found = split_location(stored)
-        if self._archive.txid_at(*found) == txid:
-            return found
-        twin = self._twins.get(txid)
-        return None if twin is None else split_location(twin)
+        return _located(self._overlay, self._txids, self._twins, self._archive, txid)
