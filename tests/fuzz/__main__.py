@@ -22,11 +22,12 @@ with atheris.instrument_imports(include=["timecoin"], enable_loader_override=Fal
     from tests.fuzz.targets import TARGETS
 
 from tests.fuzz import seeds
+from tests.fuzz.corpus_files import SAVED
 
 if TYPE_CHECKING:
     from tests.fuzz.checking import Target
 
-SAVED = Path(__file__).with_name("corpus")
+
 _ROUND = 60
 """Seconds for each target at a time, when all of them run until they are stopped."""
 
@@ -58,7 +59,7 @@ def _fuzz(target: Target, options: argparse.Namespace, seconds: int, corpus: Pat
         "-print_final_stats=1",
     ]
     flags += [f"-max_total_time={seconds}"] if seconds else []
-    flags += [f"-runs={options.runs}"] if options.runs else []
+    flags += [f"-runs={target.runs(options.runs)}"] if options.runs else []
     flags += [f"-seed={options.seed}"] if options.seed else []
     saved = SAVED / target.name
     folders = [str(folder), *([str(saved)] if saved.is_dir() and saved.resolve() != folder.resolve() else [])]

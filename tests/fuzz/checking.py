@@ -26,13 +26,19 @@ class NotTheSame(AssertionError):
 class Target:
     """One thing that takes bytes from others. ``run`` may return, or raise one of ``refuses``, which are its contract.
 
-    ``size`` is the longest input that a fuzzer should try by itself.
+    ``size`` is the longest input that a fuzzer should try by itself; ``slow``: an input takes milliseconds, so that
+    fewer are tried where their number is given.
     """
 
     name: str
     run: Callable[[bytes], object]
     refuses: tuple[type[Exception], ...]
     size: int = 4_096
+    slow: bool = False
+
+    def runs(self, count: int) -> int:
+        """How many inputs to try where others try ``count``."""
+        return max(1, count // 20) if self.slow else count
 
 
 def codec(

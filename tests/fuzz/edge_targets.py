@@ -224,10 +224,10 @@ WIRE = tuple(_wire(kind.number) for kind in messages.KINDS)
 
 P2P = (
     Target("frames", _frames, (), 4_096),
-    Target("peer", _peer, (), 4_096),
+    Target("peer", _peer, (), 4_096, slow=True),
     Target("net_address", _net_address, (AddressError,), 90),
     Target("seed_list", _seeds, (), 2_048),
-    Target("address_book", _address_book, (), 4_096),
+    Target("address_book", _address_book, (), 4_096, slow=True),
 )
 
 FILES = (

@@ -145,7 +145,7 @@ def _client(data: bytes) -> None:
 
 
 RPC = (
-    Target("rpc_body", _body, (), 2_048),
-    Target("rpc_http", _http, (), 2_048),
+    Target("rpc_body", _body, (), 2_048, slow=True),
+    Target("rpc_http", _http, (), 2_048, slow=True),
     Target("rpc_client", _client, (), 1_024),
 )

@@ -51,7 +51,16 @@ ONION = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion"
 def all_seeds() -> dict[str, list[bytes]]:
     """Seeds by target; every target has at least one."""
     made = _Made()
-    return {**made.primitives(), **made.ledger(), **made.consensus(), **wire(), **p2p(), **files(), **rpc(made.txs)}
+    return {
+        **made.primitives(),
+        **made.ledger(),
+        **made.consensus(),
+        **wire(),
+        **p2p(),
+        **files(),
+        **rpc(made.txs),
+        **judging(),
+    }
 
 
 def write(corpus: Path) -> int:
@@ -320,6 +329,11 @@ def rpc(txs: Iterable[Transaction]) -> dict[str, list[bytes]]:
             b'\0[{"result":[1],"error":null,"id":0},{"result":null,"error":{"code":-1},"id":1}]',
         ],
     }
+
+
+def judging() -> dict[str, list[bytes]]:
+    random = Random(5)
+    return {"judging": [bytes(64), *[random.randbytes(64) for _ in range(12)]]}
 
 
 def _http(body: bytes, more: bytes = b"") -> bytes:
