@@ -14,20 +14,26 @@ reads change. Reads of blocks go through :attr:`ChainStore.archive`, in any thre
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Self
 
+from timecoin.ledger.closing_chain import ClosingLink
 from timecoin.ledger.coins import Coin, decode_coin
+from timecoin.ledger.snapshot_manifest import Manifest
 from timecoin.ledger.state import LedgerState
 from timecoin.storage.archive import Archive
 from timecoin.storage.database import file_of
 from timecoin.storage.delta import CommittedBlock
 from timecoin.storage.errors import CoinsBusy, UnknownBlock
+from timecoin.storage.importing import Imported, ImportRecord, SnapshotImport, adopt_loaded, stored_import
+from timecoin.storage.importing import abandon as abandon_import
+from timecoin.storage.importing import begin as begin_import
 from timecoin.storage.opening import open_blocks, open_coins, stored_tip, unmerged_deltas
 from timecoin.storage.packing import interrupt_pack, pack_database
 from timecoin.storage.reader import ChainReader, CoinLookup, TipRecord
 from timecoin.storage.snapshot import CoinSnapshot
+from timecoin.storage.snapshot_files import SnapshotFiles
 from timecoin.storage.writer import CHUNK_KEYS, ChainWriter, Committed, Limits, Merged
 
 PACK_MARGIN = 60.0
@@ -38,6 +44,7 @@ class ChainStore:
     """Built by :meth:`open`; see the module for who may call what."""
 
     def __init__(self, blocks: Any, coins: Any, uri_blocks: str, uri_coins: str, limits: Limits) -> None:
+        adopt_loaded(blocks, coins)
         unmerged = unmerged_deltas(blocks, coins)
         self._blocks, self._coins_database = blocks, coins
         self._uri_blocks, self._uri_coins = uri_blocks, uri_coins
@@ -45,6 +52,7 @@ class ChainStore:
         self._writer = ChainWriter(blocks, coins, unmerged, limits)
         self._reader = ChainReader(coins, self.archive, unmerged, stored_tip(blocks))
         self._state: LedgerState | None = None
+        self._import: SnapshotImport | None = None
         self._snapshots = 0
         self._packing = self._closed = False
         self._lock = Lock()
@@ -77,6 +85,7 @@ class ChainStore:
         if self._closed:
             return
         self._closed = True
+        self._end_import()
         self._reader.close()
         self._writer.close()
         self._coins_database.close()
@@ -103,6 +112,38 @@ class ChainStore:
         """
         return self._writer.merge(limit, force)
 
+    def begin_import(
+        self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink], files: SnapshotFiles | None
+    ) -> SnapshotImport:
+        """
+        Begin to import a snapshot, in place of any begun before; the chain must be below it.
+
+        *links* lead from a trusted closing block to the snapshot's, the last, and were followed by the caller
+        (:mod:`timecoin.ledger.closing_chain`); each carries its set. Manifest and state are checked against it.
+        ``BadManifest``, ``BadState``, ``ImportRefused``, ``WriteFailed``.
+        """
+        record = begin_import(self._blocks, self._coins_database, manifest, state, links)
+        return self.resume_import(record, files)
+
+    def unfinished_import(self) -> ImportRecord | None:
+        """The import that an earlier run began and did not finish; any thread."""
+        return stored_import(self._blocks, self._coins_database)
+
+    def resume_import(self, record: ImportRecord, files: SnapshotFiles | None) -> SnapshotImport:
+        """Go on with :meth:`unfinished_import`; one at a time."""
+        self._end_import()
+        self._import = SnapshotImport(self._blocks, self._coins_database, record, files, self._writer)
+        return self._import
+
+    def _end_import(self) -> None:
+        if self._import is not None:
+            self._import.close()
+
+    def abandon_import(self) -> None:
+        """Forget whatever was begun and not finished; ``WriteFailed``."""
+        self._end_import()
+        abandon_import(self._blocks, self._coins_database)
+
     # Reactor thread
 
     def committed(self, token: Committed, state: LedgerState | None = None) -> None:
@@ -117,6 +158,11 @@ class ChainStore:
     def merged(self, token: Merged) -> None:
         """Read the trees as they are now and free the memory of the blocks that are wholly in them."""
         self._reader.merged(token)
+
+    def imported(self, token: Imported) -> None:
+        """Let all reads show the chain as the finished import left it. No job may be reading coins meanwhile."""
+        self._reader.imported(token.tip)
+        self._state = None
 
     @property
     def tip(self) -> TipRecord:

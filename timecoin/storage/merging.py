@@ -70,11 +70,16 @@ class Batch:
     def _apply_txids(self, root: Any, txids: Sequence[bytes]) -> None:
         tree, twins = root["txids"], root["twins"]
         for txid in txids:
-            key, location = location_key(txid), self._locations[txid]
-            # Whoever makes two transactions with equal first 8 bytes (2^32 hashes) must find both, and pays
-            # for a slower look-up.
-            if not tree.insert(key, location) and tree[key] != location:
-                twins[txid] = location
+            place_txid(tree, twins, txid, self._locations[txid])
+
+
+def place_txid(tree: Any, twins: Any, txid: bytes, location: int) -> None:
+    """Put the location of *txid* into the location tree; twice is harmless."""
+    # Whoever makes two transactions with equal first 8 bytes (2^32 hashes) must find both, and pays for a
+    # slower look-up.
+    key = location_key(txid)
+    if not tree.insert(key, location) and tree[key] != location:
+        twins[txid] = location
 
 
 def _net(deltas: Sequence[BlockDelta]) -> dict[bytes, bytes | None]:

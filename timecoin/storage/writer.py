@@ -88,11 +88,20 @@ class ChainWriter:
         self._unmerged = deque(unmerged)
         self._keys = sum(delta.size for delta in self._unmerged)
         self._batch: Batch | None = None
+        self._read_progress()
+
+    def _read_progress(self) -> None:
         with committing(self._blocks) as root:
             self._height, self._count = root["tip"].height, root["tip"].coin_count
         with committing(self._coins) as root:
             self._merged, self._target = root["progress"].merged, root["progress"].target
         self.acknowledged = self._height
+
+    def reload(self) -> None:
+        """Go on from what the databases hold now: a snapshot became the tip, whose coins are all in the tree."""
+        self._unmerged.clear()
+        self._keys, self._batch = 0, None
+        self._read_progress()
 
     def close(self) -> None:
         """Give the connections back."""
