@@ -55,6 +55,14 @@ class Wallet:
         """A coin to be spent by the next payment."""
         self._coins.appendleft(coin)
 
+    def give_back(self, coin: OwnedCoin) -> None:
+        """A coin to be spent after all others."""
+        self._coins.append(coin)
+
+    def __len__(self) -> int:
+        """Coins at hand."""
+        return len(self._coins)
+
     def payment(self) -> Transaction:
         """A payment of 1 TIME to a key of its own."""
         coin = self.take()

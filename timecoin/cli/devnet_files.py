@@ -133,9 +133,10 @@ def open_devnet(directory: Path) -> DevnetFiles | None:
 
 
 def make_devnet(
-    directory: Path, count: int, epoch_seconds: int, base_port: int | None, funds: int
+    directory: Path, count: int, epoch_seconds: int, base_port: int | None, funds: int, **parameters: int
 ) -> DevnetFiles:
-    """Make a devnet of ``count`` bronze masternodes. Raises DevnetError, GenesisError.
+    """Make a devnet of ``count`` bronze masternodes; ``parameters`` replace those that follow from the epoch.
+    Raises DevnetError, GenesisError.
 
     Its genesis time lies ahead, so that epoch 1 lasts until all nodes run: a node that is first seen later
     has to stay silent for an epoch (protocol.md 4, *Journal*).
@@ -147,7 +148,7 @@ def make_devnet(
         _NETWORK,
         int(time.time()) + _START_SECONDS + count,
         seats,
-        Parameters.for_epoch_seconds(epoch_seconds, snapshot_epochs=4),
+        Parameters.for_epoch_seconds(epoch_seconds, **({"snapshot_epochs": 4} | parameters)),
         fund_count=funds,
         fund_amount=FUND_AMOUNT,
         as_peers=False,
@@ -219,9 +220,7 @@ def _free_ports(count: int) -> int:
         run = run + 1 if _is_free(port) else 0
         if run == count:
             return port - count + 1
-    raise DevnetError(
-        f"no {count} free ports in a row between {FIRST_PORT} and {LAST_PORT}: give --base-port"
-    )
+    raise DevnetError(f"no {count} free ports in a row between {FIRST_PORT} and {LAST_PORT}: give --base-port")
 
 
 def _is_free(port: int) -> bool:
