@@ -2,7 +2,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench clean venv
+.PHONY: run test check lint bench fuzz clean venv
 
 venv: $(VENV)/.ready
 
@@ -23,6 +23,10 @@ bench: venv
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 20 --seconds 60
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 1000 --seconds 60
 	$(BIN)/python -m benchmarks.pipeline
+
+# Every decoder against bytes made for it, until it is stopped: make fuzz ARGS="--target transaction --seconds 600"
+fuzz: venv
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check timecoin tests benchmarks twisted setup.py

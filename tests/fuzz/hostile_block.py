@@ -120,8 +120,8 @@ def judge(data: bytes) -> None:
     chain = chain_at(choices.number(4))
     try:
         block = Block.decode(bent_block(chain, choices).encode())
-    except (DecodeError, DuplicateLeaves):
-        return
+    except ValueError:
+        return  # it cannot be encoded, or does not decode
     refused = [
         outcome
         for outcome in (judge_decided(chain, block), judge_proposal(chain, block, choices))
