@@ -45,9 +45,7 @@ MESSAGES: dict[type[m.Message], st.SearchStrategy[Any]] = {
     m.GetAddr: st.just(m.GetAddr()),
     m.Addr: st.builds(
         m.Addr,
-        st.lists(st.builds(m.AddressRecord, u8, st.binary(max_size=32), u16, u64, u32), max_size=5).map(
-            tuple
-        ),
+        st.lists(st.builds(m.AddressRecord, u8, st.binary(max_size=32), u16, u64, u32), max_size=5).map(tuple),
     ),
     m.Inv: st.builds(m.Inv, ids),
     m.GetTx: st.builds(m.GetTx, ids, st.booleans()),
@@ -56,8 +54,7 @@ MESSAGES: dict[type[m.Message], st.SearchStrategy[Any]] = {
     m.Bundles: st.builds(m.Bundles, raws),
     m.GetBundles: st.builds(m.GetBundles, u32, u16, u32, u16),
     m.Proposal: st.builds(m.Proposal, raw),
-    m.GetProposal: st.builds(m.GetProposal, u32, u32, st.none())
-    | st.builds(m.GetProposal, u32, st.none(), b32),
+    m.GetProposal: st.builds(m.GetProposal, u32, u32, st.none()) | st.builds(m.GetProposal, u32, st.none(), b32),
     m.Votes: st.builds(m.Votes, raws, raws),
     m.Status: st.builds(
         m.Status,
@@ -76,6 +73,18 @@ MESSAGES: dict[type[m.Message], st.SearchStrategy[Any]] = {
     m.Evidence: st.builds(m.Evidence, raw),
     m.GetBlocks: st.builds(m.GetBlocks, u32, st.integers(1, m.MAX_BLOCKS)),
     m.Blocks: st.builds(m.Blocks, st.lists(st.builds(m.BlockWithCommit, raw, raw), max_size=3).map(tuple)),
+    m.GetClosingHeaders: st.builds(m.GetClosingHeaders, u32, st.integers(1, m.MAX_LINKS)),
+    m.ClosingHeaders: st.builds(
+        m.ClosingHeaders, u32, st.lists(st.builds(m.ClosingParts, raw, raw, raw), max_size=3).map(tuple)
+    ),
+    m.GetSnapshots: st.just(m.GetSnapshots()),
+    m.Snapshots: st.builds(m.Snapshots, st.lists(st.builds(m.SnapshotHead, b32, raw), max_size=3).map(tuple)),
+    m.GetManifest: st.builds(m.GetManifest, b32, u32),
+    m.ManifestPage: st.builds(m.ManifestPage, b32, u32, raw),
+    m.GetState: st.builds(m.GetState, b32, u32),
+    m.StatePart: st.builds(m.StatePart, b32, u32, raw),
+    m.GetChunk: st.builds(m.GetChunk, b32, u32),
+    m.Chunk: st.builds(m.Chunk, b32, u32, raw),
 }
 any_message = st.one_of(*MESSAGES.values())
 
@@ -124,6 +133,14 @@ class TableTests(SynchronousTestCase):
             m.GetPol(2**32 - 1, 2**32 - 1, b"h" * 32),
             m.GetBlocks(2**32 - 1, m.MAX_BLOCKS),
             m.Tx((b"x" * (1 << 20),)),
+            m.GetClosingHeaders(2**32 - 1, m.MAX_LINKS),
+            m.Snapshots((m.SnapshotHead(b"h" * 32, b"h" * 256),) * m.MAX_SNAPSHOTS),
+            m.GetManifest(b"h" * 32, 2**32 - 1),
+            m.ManifestPage(b"h" * 32, 2**32 - 1, b"m" * m.MAX_PAGE_BYTES),
+            m.GetState(b"h" * 32, 2**32 - 1),
+            m.StatePart(b"h" * 32, 2**32 - 1, b"s" * m.MAX_PART_BYTES),
+            m.GetChunk(b"h" * 32, 2**32 - 1),
+            m.Chunk(b"h" * 32, 2**32 - 1, b"c" * m.MAX_PART_BYTES),
             m.Status(
                 *[2**32 - 1] * 3,
                 255,

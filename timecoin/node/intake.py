@@ -7,7 +7,7 @@ never is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from twisted.logger import Logger
@@ -17,10 +17,10 @@ from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.effects import SignedMessage
 from timecoin.consensus.participant import Participant
 from timecoin.consensus.proposal import Proposal, ProposalHead
-from timecoin.ledger.statement import StatementError
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.errors import TxInvalid
 from timecoin.ledger.powerset import PowerSet
+from timecoin.ledger.statement import StatementError
 from timecoin.ledger.witness import Check
 from timecoin.mempool.admission import Prepared
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
@@ -40,6 +40,20 @@ MAX_AHEAD_BYTES = 16 << 20
 again)."""
 BACKLOG_HIGH, BACKLOG_LOW = 4_000, 1_000
 """Unverified questions above which no peer is read, and below which reading goes on."""
+
+
+_OF_SNAPSHOTS = (
+    wire.GetClosingHeaders,
+    wire.ClosingHeaders,
+    wire.GetSnapshots,
+    wire.Snapshots,
+    wire.GetManifest,
+    wire.ManifestPage,
+    wire.GetState,
+    wire.StatePart,
+    wire.GetChunk,
+    wire.Chunk,
+)
 
 
 class Host(Protocol):
@@ -121,7 +135,12 @@ class Intake:
             wire.GetBlocks: self._on_get_blocks,
             wire.Blocks: self._on_blocks,
             wire.Evidence: self._ignore,
+            **dict.fromkeys(_OF_SNAPSHOTS, self._ignore),
         }
+
+    def add_handlers(self, handlers: Mapping[type[wire.Message], Callable[[PeerView, wire.Message], None]]) -> None:
+        """Give the messages of these types to others from now on; those of snapshots are ignored otherwise."""
+        self._dispatch.update(handlers)
 
     # IPeerListener
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from timecoin.ledger.snapshot_manifest import MAX_CHUNK_BYTES, PAGE_RANGES, RANGE_SIZE, STATE_PART_BYTES
 from timecoin.p2p.framing import MAX_PAYLOAD, NO_SUCH_TYPE, make_frame
 from timecoin.p2p.limits import RateClass
 from timecoin.p2p.netaddress import NetAddress
@@ -29,6 +30,11 @@ MAX_TX_PAYLOAD = (1 << 20) + 64
 MAX_BUNDLES, MAX_VOTES, MAX_BLOCKS = 1_024, 1_024, 1_024
 #: Most signers that a status may speak of, and the bytes of a mask of them.
 MAX_SIGNERS = 4_096
+
+#: Most closing blocks and most snapshots listed in one message.
+MAX_LINKS, MAX_SNAPSHOTS = 1_024, 16
+#: Bytes of the largest page of a manifest, and of the largest chunk or part of a state.
+MAX_PAGE_BYTES, MAX_PART_BYTES = PAGE_RANGES * RANGE_SIZE, max(MAX_CHUNK_BYTES, STATE_PART_BYTES)
 
 U8 = Annotated[int, Meta(ge=0, le=0xFF)]
 U16 = Annotated[int, Meta(ge=0, le=0xFFFF)]
@@ -245,6 +251,90 @@ class Evidence(Message, frozen=True):
     evidence: bytes
 
 
+class GetClosingHeaders(Message, frozen=True):
+    """Asks for the closing blocks of up to ``count`` epochs from ``from_epoch`` on."""
+
+    from_epoch: U32
+    count: Annotated[int, Meta(ge=1, le=MAX_LINKS)]
+
+
+class ClosingParts(NamedTuple):
+    """A closing block's header, a commit for it and the set of its epoch (empty: that of the link before), encoded."""
+
+    header: Annotated[bytes, Meta(max_length=512)]
+    commit: bytes
+    members: bytes
+
+
+class ClosingHeaders(Message, frozen=True):
+    """Consecutive closing blocks, as many as fit; none when the sender lacks the first."""
+
+    from_epoch: U32
+    links: Annotated[tuple[ClosingParts, ...], Meta(max_length=MAX_LINKS)]
+
+
+class GetSnapshots(Message, frozen=True):
+    """Asks which snapshots the peer holds."""
+
+
+class SnapshotHead(NamedTuple):
+    """A snapshot's id and the encoded head of its manifest."""
+
+    snapshot: Bytes32
+    head: Annotated[bytes, Meta(max_length=256)]
+
+
+class Snapshots(Message, frozen=True):
+    """The snapshots that the sender holds, newest first."""
+
+    held: Annotated[tuple[SnapshotHead, ...], Meta(max_length=MAX_SNAPSHOTS)]
+
+
+class GetManifest(Message, frozen=True):
+    """Asks for a page of a snapshot's manifest."""
+
+    snapshot: Bytes32
+    page: U32
+
+
+class ManifestPage(Message, frozen=True):
+    """Encoded ranges; empty when the sender has no such page."""
+
+    snapshot: Bytes32
+    page: U32
+    ranges: Annotated[bytes, Meta(max_length=MAX_PAGE_BYTES)]
+
+
+class GetState(Message, frozen=True):
+    """Asks for a part of a snapshot's encoded ledger state."""
+
+    snapshot: Bytes32
+    part: U32
+
+
+class StatePart(Message, frozen=True):
+    """A part of the state; empty when the sender has no such part."""
+
+    snapshot: Bytes32
+    part: U32
+    data: Annotated[bytes, Meta(max_length=MAX_PART_BYTES)]
+
+
+class GetChunk(Message, frozen=True):
+    """Asks for the coins of a range of a snapshot."""
+
+    snapshot: Bytes32
+    index: U32
+
+
+class Chunk(Message, frozen=True):
+    """Encoded coins; empty when the sender has no such range."""
+
+    snapshot: Bytes32
+    index: U32
+    data: Annotated[bytes, Meta(max_length=MAX_PART_BYTES)]
+
+
 class Lane(IntEnum):
     """Priority when the connection is slower than we are; lower goes first."""
 
@@ -289,6 +379,16 @@ KINDS: tuple[Kind, ...] = (
     Kind(40, Evidence, 256 << 10, _V, Lane.CONSENSUS),
     Kind(48, GetBlocks, 16, _R, Lane.BULK),
     Kind(49, Blocks, MAX_PAYLOAD, _B, Lane.BULK),
+    Kind(50, GetClosingHeaders, 16, _R, Lane.BULK),
+    Kind(51, ClosingHeaders, 2 << 20, _B, Lane.BULK),
+    Kind(52, GetSnapshots, 8, _R, Lane.BULK),
+    Kind(53, Snapshots, 8 << 10, _B, Lane.BULK),
+    Kind(54, GetManifest, 64, _R, Lane.BULK),
+    Kind(55, ManifestPage, MAX_PAGE_BYTES + 64, _B, Lane.BULK),
+    Kind(56, GetState, 64, _R, Lane.BULK),
+    Kind(57, StatePart, MAX_PART_BYTES + 64, _B, Lane.BULK),
+    Kind(58, GetChunk, 64, _R, Lane.BULK),
+    Kind(59, Chunk, MAX_PART_BYTES + 64, _B, Lane.BULK),
 )
 
 KIND_OF: dict[type[Message], Kind] = {kind.struct: kind for kind in KINDS}
@@ -312,8 +412,7 @@ LANES: tuple[Lane | None, ...] = tuple(
 )
 #: Names by type number, for statistics and logs.
 NAMES: dict[int, str] = {
-    kind.number: "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.struct.__name__)[1:]
-    for kind in KINDS
+    kind.number: "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.struct.__name__)[1:] for kind in KINDS
 }
 
 _encode = msgspec.msgpack.Encoder().encode
