@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -17,6 +18,7 @@ from timecoin.node.storage_service import MERGE_PAUSE, StorageService
 from timecoin.primitives.block import EMPTY_COMMIT, Block
 from timecoin.storage.chain import ChainStore
 from timecoin.storage.database import file_uri
+from timecoin.storage.datadir import DataDirectory
 from timecoin.storage.errors import WriteFailed
 
 
@@ -278,3 +280,22 @@ _merge = ChainStore.merge
 
 def _step(store: ChainStore, keys: int) -> object:
     return _merge(store, 5, force=True)
+
+
+class FailingCloseTests(StorageTestCase):
+    def test_a_file_that_does_not_close_leaves_no_thread_and_no_lock(self) -> None:
+        """As on a full disk, where what a failed write left in a buffer is tried again at the close."""
+        service = self.make()
+        self.successResultOf(service.startService())
+
+        def close() -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        for each in (service.journal, service.chain):
+            self.addCleanup(each.close)
+            self.patch(each, "close", close)
+        self.failureResultOf(service.stopService(), OSError)
+        self.assertFalse([name for name, pool in self.pools.made.items() if pool.started])
+        directory = DataDirectory(self.path)
+        directory.open()
+        directory.close()

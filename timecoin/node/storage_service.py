@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,17 +19,23 @@ from timecoin.ledger.assembly import Assembled
 from timecoin.ledger.coins import Coin, encode_coin
 from timecoin.ledger.first import first_block
 from timecoin.ledger.genesis import Genesis
+from timecoin.ledger.snapshot_manifest import RANGE_COINS
 from timecoin.ledger.state import LedgerState
 from timecoin.node.root import StartRefused
+from timecoin.node.snapshot_making import SnapshotMaker
 from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit
 from timecoin.storage.chain import ChainStore
 from timecoin.storage.datadir import DataDirectory
 from timecoin.storage.delta import Closing, CommittedBlock
-from timecoin.storage.errors import PackInterrupted, StorageError
+from timecoin.storage.errors import CoinsBusy, DataDirectoryError, PackInterrupted, StorageError, UnknownBlock
 from timecoin.storage.finaltimes import pack_times
 from timecoin.storage.journal import Journal
+from timecoin.storage.snapshot_files import Held, SnapshotFiles
 
 T = TypeVar("T")
+SNAPSHOTS_NAME = "snapshots"
+BUSY_PAUSE = 60.0
+"""Seconds after which a pack is tried again that a snapshot kept from beginning."""
 MERGE_PAUSE = 0.02
 """Seconds between two merge commits, so that the reactor gets its turns."""
 
@@ -53,8 +60,13 @@ class StorageService(Service):
         *,
         merge_keys: int,
         pack_hours: int,
+        snapshots: bool = False,
+        range_coins: int = RANGE_COINS,
     ) -> None:
-        """``merge_keys``: at most so many in one merge; ``pack_hours`` between two packs, 0: never."""
+        """``merge_keys``: at most so many in one merge; ``pack_hours`` between two packs, 0: never.
+
+        ``snapshots``: whether to make and hold some; ``range_coins`` in each of their ranges, the same in all nodes.
+        """
         self._reactor = reactor
         self._genesis = genesis
         self._directory = DataDirectory(path)
@@ -64,7 +76,19 @@ class StorageService(Service):
         self._journal_pool = ThreadPool(1, 1, name="journal")
         self._reading_pool = ThreadPool(1, 2, name="reading")
         self._packing_pool = ThreadPool(0, 1, name="packing")
-        self._pools = (self._chain_pool, self._journal_pool, self._reading_pool, self._packing_pool)
+        self._snapshot_pool = ThreadPool(0, 1, name="snapshots")
+        self._pools = (
+            self._chain_pool,
+            self._journal_pool,
+            self._reading_pool,
+            self._packing_pool,
+            self._snapshot_pool,
+        )
+        self.snapshots = SnapshotFiles(path / SNAPSHOTS_NAME)
+        self.makes_snapshots = snapshots
+        self.snapshot_maker = SnapshotMaker(
+            reactor, genesis.parameters, self.snapshots, self._in_snapshot_thread, range_coins
+        )
         self._pack_seconds = pack_hours * 3600
         self._packs = LoopingCall(self._pack)
         self._packs.clock = reactor
@@ -101,6 +125,7 @@ class StorageService(Service):
         self._directory.open()
         self._directory.bind(self._genesis.chain_id)
         self.chain = ChainStore.open(*self._uris, self._genesis.chain_id)
+        self._open_snapshots()
         self.journal = await self.in_journal_thread(Journal.open, self._directory.path, self._genesis.chain_id)
         if self.chain.tip.height < 0:
             self._write_first_block()
@@ -109,6 +134,13 @@ class StorageService(Service):
         self.replayed = await self.in_journal_thread(lambda: list(self.journal.entries()))
         if self._pack_seconds:
             self._packs.start(self._pack_seconds, now=False)
+
+    def _open_snapshots(self) -> None:
+        record = self.chain.unfinished_import()
+        try:
+            self.snapshots.open(None if record is None else record.manifest.height)
+        except OSError as error:
+            raise DataDirectoryError(f"{self.snapshots.path}: {error.strerror or error}") from error
 
     def _write_first_block(self) -> None:
         first = first_block(self._genesis)
@@ -122,17 +154,24 @@ class StorageService(Service):
     async def _stop(self) -> None:
         if self._packs.running:
             self._packs.stop()
+        self.snapshot_maker.end()
         if hasattr(self, "chain"):
             self.chain.end_packing()
         while self._busy:
             await gatherResults([_settled(work) for work in self._busy])
-        if hasattr(self, "journal"):
-            await deferToThreadPool(self._reactor, self._journal_pool, self.journal.close)
-        if hasattr(self, "chain"):
-            self.chain.close()
-        self._directory.close()
-        for pool in self._pools:
-            pool.stop()
+        # In the reverse order, and each even if another fails: on a full disk a file may refuse to close, and a
+        # thread that was left behind would keep the process alive.
+        async with AsyncExitStack() as closing:
+            for pool in self._pools:
+                closing.callback(pool.stop)
+            closing.callback(self._directory.close)
+            if hasattr(self, "chain"):
+                closing.callback(self.chain.close)
+            if hasattr(self, "journal"):
+                closing.push_async_callback(self._close_journal)
+
+    async def _close_journal(self) -> None:
+        await deferToThreadPool(self._reactor, self._journal_pool, self.journal.close)
 
     # Threads
 
@@ -158,6 +197,31 @@ class StorageService(Service):
         """Run a read of blocks or of the journal."""
         return self._run(self._reading_pool, work, *arguments)
 
+    def _in_snapshot_thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        return self._run(self._snapshot_pool, work, *arguments)
+
+    # What those who join read
+
+    def closings(self, first_epoch: int, count: int, max_bytes: int) -> Deferred[list[tuple[bytes, bytes, bytes]]]:
+        """(header, commit, set) of closing blocks, encoded (``Archive.closings``)."""
+        return self.in_reading_thread(self.chain.archive.closings, first_epoch, count, max_bytes)
+
+    def snapshots_held(self) -> tuple[Held, ...]:
+        """Snapshots that are held, newest first."""
+        return self.snapshots.held()
+
+    def manifest_page(self, snapshot_id: bytes, page: int) -> Deferred[bytes | None]:
+        """Encoded ranges of a snapshot's manifest."""
+        return self.in_reading_thread(self.snapshots.manifest_page, snapshot_id, page)
+
+    def state_part(self, snapshot_id: bytes, part: int) -> Deferred[bytes | None]:
+        """A part of a snapshot's encoded state."""
+        return self.in_reading_thread(self.snapshots.state_part, snapshot_id, part)
+
+    def chunk(self, snapshot_id: bytes, index: int) -> Deferred[bytes | None]:
+        """The coins of a range of a snapshot, encoded."""
+        return self.in_reading_thread(self.snapshots.chunk, snapshot_id, index)
+
     # What consensus reads
 
     def coin(self, outpoint: bytes) -> Coin | None:
@@ -177,7 +241,8 @@ class StorageService(Service):
         return self.in_reading_thread(lambda: Block.decode(self.chain.archive.block(height)))
 
     def blocks_with_commits(self, start: int, count: int, max_bytes: int) -> Deferred[list[tuple[bytes, bytes]]]:
-        """Encoded blocks and commits from a height on, of at most ``max_bytes`` together but one at least."""
+        """Encoded blocks and commits from a height on, of at most ``max_bytes`` together but one at least; none of a
+        height that is not stored here, and none behind it."""
         return self.in_reading_thread(self._read_blocks, start, min(count, self.ledger_height - start + 1), max_bytes)
 
     def headers_with_commits(self, start: int, count: int) -> Deferred[list[tuple[bytes, bytes]]]:
@@ -199,7 +264,10 @@ class StorageService(Service):
         found: list[tuple[bytes, bytes]] = []
         size = 0
         for height in range(start, start + count):
-            pair = (self.chain.archive.block(height), self.chain.archive.commit(height))
+            try:
+                pair = (self.chain.archive.block(height), self.chain.archive.commit(height))
+            except UnknownBlock:
+                break
             size += len(pair[0]) + len(pair[1]) + 16
             if found and size > max_bytes:
                 break
@@ -214,6 +282,8 @@ class StorageService(Service):
             lambda: self.chain.commit_block(committed_block(assembled, commit, final_ms))
         )
         self.chain.committed(token)
+        if self.makes_snapshots:
+            self.snapshot_maker.committed(assembled.state, self.chain.snapshot)
         if not self._merging:
             self._merging = True
             Deferred.fromCoroutine(self._merge()).addErrback(self._merge_failed)
@@ -236,16 +306,23 @@ class StorageService(Service):
 
     async def _pack_all(self) -> None:
         for name, pack in (("coins", self.chain.pack), ("blocks", self.chain.pack_blocks)):
-            if not self.running:
-                return
             try:
-                await self._run(self._packing_pool, pack)
+                await self._pack_one(pack)
             except PackInterrupted:
                 return
             except StorageError as error:
                 self.log.error("the {name} were not packed: {error}", name=name, error=error)
             else:
                 self.log.info("packed the {name}: {size} bytes on disk", name=name, size=self.size_on_disk())
+
+    async def _pack_one(self, pack: Callable[[], None]) -> None:
+        while self.running:
+            try:
+                return await self._run(self._packing_pool, pack)
+            except CoinsBusy:
+                # A snapshot is being made; skipping the pack could mean skipping all, as both come once a day.
+                await _pause(self._reactor, BUSY_PAUSE)
+        raise PackInterrupted("the node stops")
 
     def _pack(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._pack_all())
