@@ -18,12 +18,12 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.interfaces import IAddress, IListeningPort, IPushProducer
+from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from tests.functional.support import HOST
+from timecoin.cli.devnet_files import HOST
 
 reactor: Any = _reactor
 Way = tuple[int, int]
@@ -66,7 +66,7 @@ class Links:
         count = len(self._targets)
         self._weather = {(a, b): Weather() for a in range(count) for b in range(count) if a != b}
         self.dice = random.Random(seed)
-        self.ports: dict[Way, IListeningPort] = {}
+        self.ports: dict[Way, Any] = {}
         self.connections: set[_Connection] = set()
         self.carried = 0
 
@@ -188,8 +188,9 @@ class _Connection:
         """End both sides at once."""
         self.finished()
         for side in (self.near, self.far):
-            if side.transport is not None:
-                side.transport.abortConnection()
+            transport: Any = side.transport
+            if transport is not None:
+                transport.abortConnection()
 
 
 class _Given(Factory):

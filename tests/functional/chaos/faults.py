@@ -152,6 +152,15 @@ class Reset(Isolate):
     weather: ClassVar[dict[str, Any]] = {"refused": True}
 
 
+class LongCut(Isolate):
+    """A silent cut for longer than peers wait for each other, and for some failed dials."""
+
+    kind = "cut-long"
+
+    async def last(self) -> None:
+        await deferLater(reactor, 1.5 * self.net.genesis.parameters.idle_timeout / 1000 + 2 * self.seconds)
+
+
 class OneWay(Isolate):
     """The victims hear and are not heard, or the reverse."""
 
@@ -334,6 +343,7 @@ ONE_OR_MORE: tuple[type[Fault], ...] = (
     Stop,
     LongStop,
     Isolate,
+    LongCut,
     Reset,
     OneWay,
     Partial,

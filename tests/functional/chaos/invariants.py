@@ -110,8 +110,8 @@ def stored_blocks(net: ChaosNet) -> Iterator[Violation]:
     """The same of what lies in the stores of stopped nodes."""
     chains = []
     for node in net.nodes:
-        uris = (f"file://{node.files.data_dir / name}" for name in ("blocks.fs", "coins.fs"))
-        store = ChainStore.open(*uris, net.genesis.chain_id)
+        blocks, coins = (f"file://{node.files.data_dir / name}" for name in ("blocks.fs", "coins.fs"))
+        store = ChainStore.open(blocks, coins, net.genesis.chain_id)
         try:
             chains.append([store.archive.block(height) for height in range(store.tip.height + 1)])
         finally:

@@ -16,8 +16,8 @@ from tests.functional.chaos.clock import Clock, sweep
 from tests.functional.chaos.cuts import Links
 from tests.functional.chaos.disk import Disk
 from tests.functional.processes import Child
-from tests.functional.support import HOST, Devnet, Node, is_free
-from timecoin.cli.devnet_files import DevnetError, DevnetFiles, NodeFiles, make_devnet
+from tests.functional.support import Devnet, Node, is_free
+from timecoin.cli.devnet_files import HOST, DevnetError, DevnetFiles, NodeFiles, make_devnet
 from timecoin.cli.devnet_node import child_environment, command_line
 from timecoin.rpc.client import RpcFailure, RpcUnreachable
 

@@ -65,11 +65,19 @@ class ChaosRun:
     """``say`` gets a line for everything that happens."""
 
     def __init__(
-        self, directory: Path, nodes: int, seed: int, rate: float, minutes: float, say: Callable[[str], object]
+        self,
+        directory: Path,
+        nodes: int,
+        seed: int,
+        rate: float,
+        minutes: float,
+        say: Callable[[str], object],
+        epoch_seconds: int = EPOCH_SECONDS,
     ) -> None:
         library()
         megabytes = int(_MEGABYTES + _MEGABYTES_A_MINUTE * minutes)
-        self.net = ChaosNet.build(directory, nodes, EPOCH_SECONDS, seed, megabytes=megabytes, idle_timeout=IDLE_TIMEOUT)
+        self.net = ChaosNet.build(directory, nodes, epoch_seconds, seed, megabytes=megabytes, idle_timeout=IDLE_TIMEOUT)
+        self._epoch_seconds = epoch_seconds
         self.outcome = Outcome(two_rounds(self.net.genesis.parameters))
         self.payments = Payments(self.net, rate, seed)
         self.watcher = Watcher(self.net)
@@ -177,10 +185,10 @@ class ChaosRun:
             return not open_ones
 
         try:
-            await until(done, "all are archived", _SETTLE_EPOCHS * EPOCH_SECONDS)
+            await until(done, "all are archived", _SETTLE_EPOCHS * self._epoch_seconds)
             # Rivals have an epoch more.
             top = len(chain)
-            await node.reaches(top + 1, 3 * EPOCH_SECONDS)
+            await node.reaches(top + 1, 3 * self._epoch_seconds)
             await done()
         except AssertionError as problem:
             self._say(f"not settled: {problem}")

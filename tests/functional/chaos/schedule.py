@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,14 +27,17 @@ class Planned:
         return KINDS[self.kind](net, victims, self.seconds, random.Random(self.seed))
 
 
-def plan(nodes: int, seed: int, kinds: Sequence[str]) -> Iterator[Planned]:
-    """Faults without end for a network of so many nodes: every kind once in each round, shuffled.
+def plan(
+    nodes: int, seed: int, kinds: Sequence[str], *, times: int | None = None, longest: float = 7.0
+) -> Iterator[Planned]:
+    """Faults for a network of so many nodes: every kind once, shuffled, ``times`` over (None: without end).
 
-    At most as many nodes as may be faulty are hit at once, except by those faults that are about more.
+    At most as many nodes as may be faulty are hit at once, except by those faults that are about more. None is
+    meant to last longer than ``longest`` seconds, except those that are about more.
     """
     dice = random.Random(seed)
     tolerated = (nodes - 1) // 3
-    while True:
+    for _ in itertools.count() if times is None else range(times):
         for kind in dice.sample(list(kinds), len(kinds)):
             fault = KINDS[kind]
             if fault in EVERYBODY:
@@ -43,4 +47,5 @@ def plan(nodes: int, seed: int, kinds: Sequence[str]) -> Iterator[Planned]:
             else:
                 count = dice.randint(1, tolerated)
             victims = tuple(sorted(dice.sample(range(nodes), count)))
-            yield Planned(kind, victims, dice.uniform(2.0, 7.0), dice.uniform(0.5, 2.5), dice.getrandbits(32))
+            lasts, pause = dice.uniform(longest / 3, longest), dice.uniform(longest / 14, longest / 3)
+            yield Planned(kind, victims, lasts, pause, dice.getrandbits(32))
