@@ -124,6 +124,12 @@ class Archive:
                 known = set_hash
         return links
 
+    def base(self) -> int:
+        """The height from which on every block up to the tip is stored."""
+        with reading(self._database) as root:
+            base: int = root["tip"].base
+            return base
+
     def height_of(self, block_hash: bytes) -> int | None:
         """The height of the block with that hash, None when it is not in the chain."""
         with reading(self._database) as root:

@@ -52,6 +52,8 @@ class ChainStore:
         self._writer = ChainWriter(blocks, coins, unmerged, limits)
         self._reader = ChainReader(coins, self.archive, unmerged, stored_tip(blocks))
         self._state: LedgerState | None = None
+        self.base = self.archive.base()
+        """The height from which on every block is stored: 0, or the one from which the chain was joined."""
         self._import: SnapshotImport | None = None
         self._snapshots = 0
         self._packing = self._closed = False
@@ -163,6 +165,7 @@ class ChainStore:
         """Let all reads show the chain as the finished import left it. No job may be reading coins meanwhile."""
         self._reader.imported(token.tip)
         self._state = None
+        self.base = self.archive.base()
 
     @property
     def tip(self) -> TipRecord:

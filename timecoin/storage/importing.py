@@ -292,6 +292,7 @@ class SnapshotImport:
             root["states"][manifest.height] = Blob(state)
             tip = root["tip"]
             tip.height, tip.block_hash, tip.coin_count = manifest.height, manifest.block_hash, manifest.coins
+            tip.base = self._lowest
             del root["joining"]
         return TipRecord(manifest.height, manifest.block_hash, manifest.coins, state)
 

@@ -72,13 +72,15 @@ class Entry(Persistent):  # type: ignore[misc]
 
 class Tip(Persistent):  # type: ignore[misc]
     """
-    The newest block: height, hash, coins in the set after it. The only object that each block rewrites whole.
+    The newest block: height, hash, coins in the set after it, and the ``base`` from which on all blocks are here. The
+    only object that each block rewrites whole.
     """
 
     def __init__(self) -> None:
         self.height = -1
         self.block_hash = b""
         self.coin_count = 0
+        self.base = 0
 
 
 class Progress(Persistent):  # type: ignore[misc]
