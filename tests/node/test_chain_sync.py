@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ledger import builders
 from tests.node.fakes import NotedPeer
 from timecoin.consensus import effects as fx
+from timecoin.ledger.closing_chain import Anchor
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.state import LedgerState
 from timecoin.node import chain_sync as module
@@ -24,7 +25,7 @@ from timecoin.p2p import messages as wire
 from timecoin.primitives.amounts import COIN
 from timecoin.primitives.block import Block, Commit, Header
 from timecoin.primitives.transaction import Transaction
-from timecoin.storage.errors import UnknownBlock
+from timecoin.storage.errors import Damaged, UnknownBlock
 
 BLOCKS = 80
 Pair = tuple[bytes, bytes]
@@ -101,7 +102,7 @@ class Storage:
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = pairs
         self.asked: list[tuple[int, int, int]] = []
-        self.failing = False
+        self.error: Exception | None = None
         self.held: list[tuple[Deferred[Any], Callable[[], Any]]] | None = None
 
     @property
@@ -110,8 +111,8 @@ class Storage:
 
     def blocks_with_commits(self, start: int, count: int, size: int) -> Deferred[list[Pair]]:
         self.asked.append((start, count, size))
-        if self.failing:
-            return fail(UnknownBlock("?"))
+        if self.error is not None:
+            return fail(self.error)
         return self.in_reading_thread(lambda: list(self.pairs[start - 1 : start - 1 + count]))
 
     def headers_with_commits(self, start: int, count: int) -> Deferred[list[Pair]]:
@@ -630,6 +631,30 @@ class RivalTest(SyncCase):
         self.assertEqual((self.halts, len(peer.accused)), ([], 1))
 
 
+class CheckpointTest(SyncCase):
+    """A block that is trusted from outside."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ends: list[str] = []
+        self.sync.wrong_chain = self.ends.append
+
+    def test_the_trusted_block_is_adopted(self) -> None:
+        self.sync.checkpoint = Anchor(2, built().states[2].block_hash)
+        _, view = self.connect()
+        self.answer(view, 1, 8)
+        self.apply(3)
+        self.assertEqual((self.adopting, self.ends), (4, []))
+
+    def test_no_other_of_its_height_is(self) -> None:
+        self.sync.checkpoint = Anchor(2, bytes(32))
+        peer, view = self.connect()
+        self.answer(view, 1, 8)
+        self.apply(1)
+        self.assertEqual((self.adopting, len(self.ends), peer.accused), (None, 1, []))
+        self.assertIn("2:" + "0" * 64, self.ends[0])
+
+
 class AnsweringTest(SyncCase):
     def view(self) -> tuple[NotedPeer, PeerView]:
         peer = NotedPeer(1)
@@ -646,16 +671,17 @@ class AnsweringTest(SyncCase):
 
     def test_what_is_not_here_is_said_at_once(self) -> None:
         peer, view = self.view()
-        for start in (0, BLOCKS + 1, 10**9):
+        for start in (BLOCKS + 1, 10**9):
             self.sync.on_get_blocks(view, wire.GetBlocks(start, 1))
             self.assertEqual(peer.take(wire.Blocks), [wire.Blocks(())])
 
     def test_blocks_that_cannot_be_read(self) -> None:
-        self.storage.failing = True
-        peer, view = self.view()
-        self.sync.on_get_blocks(view, wire.GetBlocks(3, 1))
-        self.assertEqual(len(self.flushLoggedErrors(UnknownBlock)), 1)
-        self.assertEqual(peer.sent, [wire.Blocks(())])
+        for error, logged in ((UnknownBlock("?"), 0), (Damaged("?"), 1)):
+            self.storage.error = error
+            peer, view = self.view()
+            self.sync.on_get_blocks(view, wire.GetBlocks(3, 1))
+            self.assertEqual(len(self.flushLoggedErrors(Damaged)), logged)
+            self.assertEqual(peer.sent, [wire.Blocks(())])
 
     def test_few_at_a_time(self) -> None:
         """Twenty thousand questions at once make the disk read only a few ranges."""

@@ -20,7 +20,9 @@ from twisted.python.failure import Failure
 from timecoin.consensus import effects as fx
 from timecoin.consensus.decided import check_names
 from timecoin.consensus.participant import Participant
+from timecoin.ledger.closing_chain import Anchor
 from timecoin.ledger.errors import BlockInvalid
+from timecoin.node.anchor import describe
 from timecoin.node.block_queue import BlockQueue, Fetched, check_batch, sets_by_epoch
 from timecoin.node.gossip import SEND_QUEUE_LIMIT
 from timecoin.node.peer_view import PeerView
@@ -32,7 +34,9 @@ from timecoin.node.sync_sources import RANGE, Request, Source, believed_height
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import HEADER_SIZE, Block, Commit, Header
 from timecoin.primitives.codec import DecodeError
+from timecoin.primitives.hashes import display
 from timecoin.primitives.signing import SignatureBackend, get_backend
+from timecoin.storage.errors import UnknownBlock
 
 AHEAD = 512
 """Blocks fetched ahead of the tip; what lies further is not asked for."""
@@ -75,6 +79,8 @@ class ChainSync:
         self._answering: Counter[bytes] = Counter()
         self._average = 1_000
         self._meter = Meter("blocks")
+        self.checkpoint: Anchor | None = None
+        self.wrong_chain: Callable[[str], None] = lambda reason: None
         self._rivals = RivalBlocks(host, storage, self._backend, self._accuse)
 
     # For others
@@ -118,7 +124,7 @@ class ChainSync:
         node_id = view.peer.node_id
         if view.peer.queued_bytes > SEND_QUEUE_LIMIT or self._answering[node_id] >= ANSWERS_UNDER_WAY:
             return
-        if not 0 < message.from_height <= self._storage.ledger_height:
+        if not 0 <= message.from_height <= self._storage.ledger_height:
             view.peer.send(wire.Blocks(()))
             return
         self._answering[node_id] += 1
@@ -131,7 +137,9 @@ class ChainSync:
         view.peer.send(wire.Blocks(tuple(wire.BlockWithCommit(*pair) for pair in pairs)))
 
     def _unreadable(self, view: PeerView, failure: Failure) -> None:
-        self.log.failure("blocks cannot be read", failure)
+        # A node that joined by a snapshot has no blocks from before it.
+        if failure.check(UnknownBlock) is None:
+            self.log.failure("blocks cannot be read", failure)
         self._answer(view, [])
 
     def on_blocks(self, view: PeerView, message: wire.Blocks) -> None:
@@ -217,12 +225,25 @@ class ChainSync:
         if fetched.header.previous != participant.ledger.block_hash:
             self._on_another_branch(fetched)
             return
+        if self._contradicts_checkpoint(fetched):
+            return
         self._adopting, block = fetched, fetched.block
         self._host.feed(lambda: self._adopt(fetched, block))
 
     def _adopt(self, fetched: Fetched, block: Block) -> None:
         if not self._host.participant.adopt(block, fetched.commit, self._host.now_ms(), checked=True):
             self._adopting = None
+
+    def _contradicts_checkpoint(self, fetched: Fetched) -> bool:
+        trusted = self.checkpoint
+        if trusted is None or fetched.height != trusted.height or fetched.header.hash == trusted.block_hash:
+            return False
+        self._queue.clear()
+        self.wrong_chain(
+            f"the chain that peers sent has {display(fetched.header.hash)} at height {trusted.height}, but "
+            f"{describe(trusted)} is trusted: the data directory holds a false chain, or the trusted hash is wrong"
+        )
+        return True
 
     def _on_another_branch(self, fetched: Fetched) -> None:
         """A quorum decided a block that does not follow ours: so another one was decided beside our tip."""
