@@ -16,6 +16,8 @@ from timecoin.simulation.keys import Key, key
 GENESIS_TIME = 1_700_000_000
 FUNDS = 1_000 * COIN
 """What each account holds at first, in base units."""
+VILLAINS = 12
+"""Accounts beside the users' own, for those who need coins that nobody else spends."""
 
 
 def operator(number: int) -> Key:
@@ -33,13 +35,20 @@ def account(number: int) -> Key:
     return key(f"account {number}")
 
 
+def villain(number: int) -> Key:
+    """The key of account ``number`` of those that Byzantine schemes spend from."""
+    return key(f"villain {number}")
+
+
 def service(number: int) -> ServiceAddress:
     """Where masternode ``number`` is said to be reached."""
     return ServiceAddress.parse(f"10.{number // 62500}.{number // 250 % 250}.{number % 250 + 1}:24300")
 
 
-def make_genesis(tiers: Sequence[Tier], accounts: int, parameters: Parameters, funds: int = FUNDS) -> Genesis:
-    """A devnet of masternodes of these tiers, with ``funds`` base units for each of ``accounts``."""
+def make_genesis(
+    tiers: Sequence[Tier], accounts: int, parameters: Parameters, funds: int = FUNDS, more: Sequence[TxOutput] = ()
+) -> Genesis:
+    """A devnet of masternodes of these tiers, with ``funds`` base units for each of ``accounts``; ``more`` coins."""
     masternodes = [
         FirstMasternode(
             operator(number).public,
@@ -51,5 +60,6 @@ def make_genesis(tiers: Sequence[Tier], accounts: int, parameters: Parameters, f
         )
         for number, tier in enumerate(tiers)
     ]
-    allocations = [TxOutput(funds, account(number).script) for number in range(accounts)]
-    return build_genesis("devnet", GENESIS_TIME, masternodes, parameters=parameters, allocations=allocations)
+    users = [account(number) for number in range(accounts)] + [villain(number) for number in range(VILLAINS)]
+    allocations = [TxOutput(funds, user.script) for user in users]
+    return build_genesis("devnet", GENESIS_TIME, masternodes, parameters=parameters, allocations=[*allocations, *more])

@@ -20,6 +20,7 @@ class Link:
         self.node_id = target.node_id
         self.masternode_id = target.masternode_id
         self.queued_bytes = 0
+        self.last_arrival = 0
         self.paused = False
         self.waiting: list[wire.Message] = []
 
@@ -31,6 +32,10 @@ class Link:
             message = wire.encode_frame(message)
         self.source.transmit(self, message)
         return True
+
+    def sent_off(self, size: int) -> None:
+        """So many queued bytes are on the wire."""
+        self.queued_bytes -= size
 
     def misbehaved(self, code: str) -> None:
         """The target did what no honest node does."""

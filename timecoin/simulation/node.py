@@ -7,9 +7,9 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
@@ -38,6 +38,7 @@ from timecoin.simulation.clock import MILLISECOND, SECOND
 from timecoin.simulation.disk import Crash, Disk, Ending, Reader
 from timecoin.simulation.keys import BACKEND, Key
 from timecoin.simulation.link import Link
+from timecoin.simulation.trace import Records, on_disk
 
 if TYPE_CHECKING:
     from timecoin.simulation.world import World
@@ -46,12 +47,16 @@ TICK = 100 * MILLISECOND
 MAX_POOL_BYTES = 32 << 20
 SHELF_BYTES = 8 << 20
 
+Writes = deque[tuple[Callable[[], None], Callable[[], None]]]
+
 
 class Node:
     """A masternode when ``operator``'s key is in the set, else a follower.
 
-    ``clock_error`` (microseconds) and ``drift`` (parts per million) make its clock wrong, ``disk_time`` (microseconds)
-    its writes slow. ``honest`` is what the observer judges it by.
+    ``clock_error`` (microseconds) and ``drift`` (parts per million since ``drift_since``) make its clock wrong,
+    ``disk_time`` (microseconds) its writes slow. ``honest`` is what the observer judges it by. ``moments`` counts its
+    inputs and effects; when it reaches ``doom`` the node dies. ``frozen`` holds what happens while the process is
+    stopped.
     """
 
     participant: Participant
@@ -62,18 +67,26 @@ class Node:
     def __init__(self, world: World, index: int, operator: Key | None) -> None:
         self.world, self.index = world, index
         self.node_id = b"\x02" + index.to_bytes(32, "big")
-        self.operator = operator
-        self.identity = None if operator is None else OperatorIdentity(operator.secret, BACKEND)
+        self.operator: Key | None = None
+        self.identity: OperatorIdentity | None = None
+        if operator is not None:
+            self.take_key(operator)
         self.chance = world.chance.stream(f"node {index}")
         self.disk = Disk(world.genesis, self.chance.stream("lease").data)
         self.honest = True
         self.up, self.life = False, 0
         self.writes = 0
-        self.clock_error = self.drift = 0
+        self.clock_error = self.drift = self.drift_since = 0
         self.disk_time = 2 * MILLISECOND
-        self.ending = Ending.DONE
+        self.ending: Ending | None = None
         self.links: dict[int, Link] = {}
-        self.region = 0
+        self.moments = 0
+        self.doom: int | None = None
+        self.frozen: list[Callable[[], None]] | None = None
+
+    def take_key(self, operator: Key) -> None:
+        """Sign with this operator key from the next start on."""
+        self.operator, self.identity = operator, OperatorIdentity(operator.secret, BACKEND)
 
     @property
     def masternode_id(self) -> bytes | None:
@@ -97,15 +110,26 @@ class Node:
         """The open epoch on disk."""
         return self.disk.ledger.epoch
 
+    @property
+    def responds(self) -> bool:
+        """Is the process running?"""
+        return self.up and self.frozen is None
+
     # Life
 
     def boot(self) -> None:
-        """Start from the disk and connect."""
+        """Start from the disk and connect; a node whose disk is full tries again later."""
+        if self.disk.full:
+            self.world.died(self)
+            return
         disk, journal = self.disk, self.disk.open()
         self.up, self.life = True, self.life + 1
         self.links = {}
+        self.frozen = None
+        self.world.note(self, "starts", on_disk(disk))
         self._held_back: deque[Callable[[], None]] = deque()
-        self._writes: deque[tuple[int, Callable[[], None], Callable[[], None]]] = deque()
+        self._journal_writes: Writes = deque()
+        self._chain_writes: Writes = deque()
         self._pumping = self._ticking = False
         self._flush_due: int | None = None
         self._pace = FlushPace()
@@ -121,7 +145,7 @@ class Node:
         shelf = BundleShelf(SHELF_BYTES)
         self._shelf = shelf
         self.gossip = Gossip(self.participant, shelf, self._send_journaled_bundle)
-        self.sync = ChainSync(self, self)  # type: ignore[arg-type]
+        self.sync = ChainSync(self, self, self.world.signatures)  # type: ignore[arg-type]
         self.intake = Intake(self, self.gossip, shelf, self.sync)
         self.world.observer.booted(self)
         self.guard(self._begin)
@@ -141,31 +165,64 @@ class Node:
         """Lose everything but the disk; the write under way is lost or done, as ``ending`` says."""
         if not self.up:
             return
-        self.up = False
-        under_way, self._writes = self._writes, deque()
-        if under_way and self.ending is Ending.DONE:
-            with contextlib.suppress(Crash):
-                under_way[0][1]()
-        if under_way and self.ending is Ending.DAMAGED:
-            self.disk.log.damage()
+        self.up, self.frozen = False, None
+        for writes in (self._journal_writes, self._chain_writes):
+            if writes and not self.disk.full:
+                self._end_under_way(writes[0][0])
+            writes.clear()
+        self.world.note(self, "DIES", on_disk(self.disk))
+        self.world.stamp(b"dies %d" % self.index)
         self.world.observer.crashed(self)
         for link in list(self.links.values()):
             self.world.disconnect(link)
 
+    def _end_under_way(self, work: Callable[[], None]) -> None:
+        """A transaction on disk is there or not; a torn one is cut off at the next start."""
+        ending = self.ending or self.chance.pick((Ending.LOST, Ending.DONE))
+        self.world.note(self, "write", f"under way: {ending.value}")
+        if ending is Ending.DONE:
+            work()
+        elif ending is Ending.DAMAGED:
+            self.disk.log.damage()
+
+    def freeze(self) -> None:
+        """SIGSTOP: what arrives and what is due waits."""
+        if self.responds:
+            self.frozen = []
+
+    def thaw(self) -> None:
+        """SIGCONT: all that waited happens now."""
+        waiting, self.frozen = self.frozen, None
+        for work in waiting or ():
+            work()
+        if self.up:
+            self.world.connect_all(self)
+
     def guard(self, work: Callable[[], None]) -> None:
         """Run something of this node's; a crash inside is its end."""
         try:
+            self._live_on()
             work()
         except Crash:
             self.crash()
             self.world.died(self)
+
+    def _live_on(self) -> None:
+        self.moments += 1
+        if self.moments == self.doom:
+            self.doom = None
+            raise Crash
 
     def later(self, delay: int, work: Callable[[], None]) -> None:
         """Run something after ``delay`` microseconds, if this life lasts so long."""
         life = self.life
 
         def due() -> None:
-            if self.up and self.life == life:
+            if not self.up or self.life != life:
+                return
+            if self.frozen is not None:
+                self.frozen.append(due)
+            else:
                 self.guard(work)
 
         self.world.clock.after(delay, due)
@@ -184,13 +241,20 @@ class Node:
     def connected(self, link: Link) -> None:
         """A connection was made."""
         self.links[link.target.index] = link
+        self.world.note(self, "connected", f"to {link.target.index}")
         self.guard(partial(self.intake.peer_connected, link))  # type: ignore[arg-type]
 
     def lost(self, link: Link) -> None:
         """A connection ended."""
         if self.links.get(link.target.index) is link:
             del self.links[link.target.index]
-        if self.up:
+        if self.frozen is not None:
+            self.frozen.append(partial(self._peer_lost, link, self.life))
+        else:
+            self._peer_lost(link, self.life)
+
+    def _peer_lost(self, link: Link, life: int) -> None:
+        if self.up and self.life == life:
             self.guard(partial(self.intake.peer_lost, link, None))  # type: ignore[arg-type]
 
     def transmit(self, link: Link, frame: bytes) -> None:
@@ -199,13 +263,21 @@ class Node:
 
     def take(self, link: Link, message: wire.Message) -> None:
         """A message arrived over a connection of this node."""
+        if self.frozen is not None:
+            self.frozen.append(partial(self._take_late, link, message))
+            return
         if link.paused:
             link.waiting.append(message)
             return
         self.guard(partial(self.intake.message, link, message))  # type: ignore[arg-type]
 
+    def _take_late(self, link: Link, message: wire.Message) -> None:
+        if link.is_established:
+            self.take(link, message)
+
     def accuse(self, link: Link, code: str) -> None:
         """A peer misbehaved: the connection is closed."""
+        self.world.note(self, "ACCUSES", f"node {link.target.index}: {code}")
         self.world.observer.accused(self, link.target, code)
         self.world.disconnect(link)
 
@@ -214,7 +286,9 @@ class Node:
     def now_ms(self) -> int:
         """This node's clock, right or wrong, in milliseconds since the Unix epoch."""
         now = self.world.clock.now
-        return (now + self.clock_error + (now - self.world.began) * self.drift // 1_000_000) // MILLISECOND
+        if self.drift:
+            now += (now - self.drift_since) * self.drift // 1_000_000
+        return (now + self.clock_error) // MILLISECOND
 
     def feed(self, work: Callable[[], None]) -> None:
         """Run an input now, or after the block that is being applied."""
@@ -269,12 +343,14 @@ class Node:
             self._durable(tick)
             return
         self._ticking = True
-        self._write(partial(self._append, tick), partial(self._written, tick, moment))
+        self._write(self._journal_writes, partial(self._append, tick), partial(self._written, tick, moment))
 
     def _append(self, tick: Tick) -> None:
         first = self.disk.journal.append(tick.records)
         for position, record in enumerate(tick.records, first):
             self._remember_position(record, position)
+        self.world.note(self, "journals", Records(tick.records))
+        self.world.stamp(b"journal %d %d" % (self.index, len(tick.records)))
         self.world.observer.journaled(self, tick.records)
 
     def _remember_position(self, record: bytes, position: int) -> None:
@@ -290,32 +366,33 @@ class Node:
         self.feed(lambda: self.participant.persisted(tick, self.now_ms()))
         self._schedule_flush()
 
-    # Writes, one after the other
+    # Writes: those of the journal one after the other, and those of the chain, each in a thread of its own
 
-    def _write(self, work: Callable[[], None], done: Callable[[], None]) -> None:
+    def _write(self, writes: Writes, work: Callable[[], None], done: Callable[[], None]) -> None:
         """Do ``work`` on the disk, in its turn; ``done`` follows when it is durable."""
-        self._writes.append((self.world.clock.now, work, done))
-        if len(self._writes) == 1:
-            self.later(self.disk_time, self._end_write)
+        writes.append((work, done))
+        if len(writes) == 1:
+            self.later(self.disk_time, partial(self._end_write, writes))
 
-    def _end_write(self) -> None:
+    def _end_write(self, writes: Writes) -> None:
         self.writes += 1
         self.world.before_write(self)
-        _, work, done = self._writes[0]
         if self.disk.full:
             # The node's service stops the process when the disk does not take what has to be durable.
-            self._writes.clear()
+            self.world.note(self, "disk full")
             raise Crash
+        work, done = writes[0]
         work()
-        self._writes.popleft()
+        writes.popleft()
         self.world.after_write(self)
-        if self._writes:
-            self.later(self.disk_time, self._end_write)
+        if writes:
+            self.later(self.disk_time, partial(self._end_write, writes))
         done()
 
     # Effects
 
     def _carry_out(self, effect: fx.Effect) -> None:
+        self._live_on()
         now, gossip = self.now_ms(), self.gossip
         match effect:
             case fx.Announce(message):
@@ -323,14 +400,14 @@ class Node:
             case fx.AnnounceTransaction(txid, local):
                 gossip.announce_transaction(txid, local, now)
             case fx.Report():
-                self.world.observer.reported(self, effect)
+                self.world.reported(self, effect)
             case fx.WakeAt(at, token):
                 delay = max(0, at * MILLISECOND - now * MILLISECOND)
                 self.later(delay, partial(self._wake, token))
             case fx.RunJob(job):
                 self._run(job)
             case fx.CommitBlock(assembled, commit):
-                self._write(partial(self._store, assembled, commit), self._stored)
+                self._write(self._chain_writes, partial(self._store, assembled, commit), self._stored)
             case fx.BlockArchived():
                 self._block_archived(effect)
             case fx.WantTransactions():
@@ -345,15 +422,18 @@ class Node:
                 for tx in txs:
                     self.intake.offer(tx, None)
             case fx.RotateJournal(carry):
-                self._write(partial(self._rotate, carry), _nothing_more)
+                self._write(self._journal_writes, partial(self._rotate, carry), _nothing_more)
             case fx.SettleJournal(through):
-                self._write(partial(self.disk.journal.settle, through), _nothing_more)
+                self._write(self._journal_writes, partial(self._settle, through), _nothing_more)
             case fx.BadBlock():
+                self.world.note(self, "bad block", f"{effect.height}: {effect.reason}")
                 self.world.observer.bad_block(self, effect)
                 self.sync.bad_block(effect)
             case fx.Misbehaviour():
+                self.world.note(self, "catches", type(effect.proof).__name__)
                 self.world.observer.misbehaviour(self, effect)
             case fx.Halt():
+                self.world.note(self, "HALTS", effect.reason)
                 self.world.observer.halted(self, effect)
                 self.world.stopped(self)
                 raise Crash
@@ -363,7 +443,12 @@ class Node:
 
     def _rotate(self, carry: Sequence[bytes]) -> None:
         self.disk.journal.rotate(carry)
+        self.world.note(self, "rotates", f"{len(carry)} records carried")
         self.world.observer.rotated(self, carry)
+
+    def _settle(self, through: int) -> None:
+        self.disk.journal.settle(through)
+        self.world.note(self, "settles", f"signs nothing through e{through}")
 
     def _block_archived(self, effect: fx.BlockArchived) -> None:
         if effect.closing:
@@ -387,6 +472,11 @@ class Node:
 
     def _store(self, assembled: Assembled, commit: Commit) -> None:
         self.disk.store(assembled, commit)
+        header = assembled.block.header
+        kind = "closing" if header.closing else "interim"
+        what = f"{kind} block {header.height} of {header.tx_count - 1} payments, decided in round {commit.round}"
+        self.world.note(self, "stores", what, header.hash)
+        self.world.stamp(b"block %d %b" % (self.index, header.hash))
         self.world.observer.stored(self, assembled, commit)
 
     def _stored(self) -> None:
@@ -435,6 +525,15 @@ class Node:
             found.append(pair)
         return succeed(found)
 
+    def headers_with_commits(self, start: int, count: int) -> Deferred[list[tuple[bytes, bytes]]]:
+        """Headers and commits of the chain."""
+        pairs = zip(self.disk.blocks[start : start + count], self.disk.commits[start:], strict=False)
+        return succeed([(block.header.encode(), commit.encode()) for block, commit in pairs])
+
+    def in_reading_thread(self, work: Callable[..., Any], *arguments: object) -> Deferred[Any]:
+        """Work that a real node gives to a thread."""
+        return maybeDeferred(work, *arguments)
+
     def _send_journaled_bundle(self, peer: GossipPeer, signer: int, sequence: int) -> None:
         position = self._shelf.position(signer, sequence)
         if position is not None:
@@ -444,7 +543,7 @@ class Node:
 
     def submit(self, tx: Transaction) -> bool:
         """As a user's ``sendrawtransaction``; False when this node does not take it now."""
-        if not self.up:
+        if not self.responds:
             return False
         try:
             prepared = self.participant.prepare(tx)
@@ -452,6 +551,7 @@ class Node:
             return False
         if not self.world.signatures.all_hold(prepared.checks):
             return False
+        self.world.note(self, "is given", tx.txid)
         self.guard(lambda: self.feed(lambda: self._admit(prepared)))
         return True
 

@@ -13,6 +13,7 @@ from timecoin.simulation.keys import Key
 
 FEE = 100_000
 """Always enough for small transactions, in base units."""
+NO_LOCK = 0xFFFF_FFFF
 
 
 class Owned(NamedTuple):
@@ -23,15 +24,19 @@ class Owned(NamedTuple):
     owner: Key
 
 
-def spend(coins: Sequence[Owned], outputs: Sequence[TxOutput], lock_time: int = 0) -> Transaction:
-    """A signed transaction with exactly these inputs and outputs; what is left over is its fee."""
-    bare = Transaction(2, tuple([TxInput(coin.outpoint) for coin in coins]), tuple(outputs), lock_time)
+def spend(
+    coins: Sequence[Owned], outputs: Sequence[TxOutput], lock_time: int = 0, sequence: int = NO_LOCK
+) -> Transaction:
+    """A signed transaction with exactly these inputs and outputs; what is left over is its fee. ``lock_time`` counts
+    when ``sequence`` is not :data:`NO_LOCK`."""
+    inputs = tuple([TxInput(coin.outpoint, sequence=sequence) for coin in coins])
+    bare = Transaction(2, inputs, tuple(outputs), lock_time)
     hasher = Bip143(bare)
-    inputs = [
+    signed = [
         txin._replace(witness=coin.owner.witness(hasher, index, coin.value))
         for index, (txin, coin) in enumerate(zip(bare.inputs, coins, strict=True))
     ]
-    return Transaction(2, tuple(inputs), bare.outputs, lock_time)
+    return Transaction(2, tuple(signed), bare.outputs, lock_time)
 
 
 def pay(coin: Owned, payee: Key, value: int) -> tuple[Transaction, Owned]:
