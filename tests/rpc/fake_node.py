@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from timecoin.cli.new_network import NewNetwork, Seat, make_network
@@ -60,6 +61,7 @@ class FakeNode:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.warmup: str | None = None
+        self.base = 0
         self.stopped = False
         self.submitted: list[Transaction] = []
         self.submit_answer: Deferred[Hash] | Exception | None = None
@@ -98,17 +100,22 @@ class FakeNode:
         return replace(_STATE, header=self.blocks[-1].header)
 
     def chain(self) -> face.ChainInfo:
-        return face.ChainInfo(best_height=3, syncing=True, size_on_disk=4_096, coins=len(self.coins))
+        return face.ChainInfo(
+            best_height=3, syncing=True, size_on_disk=4_096, coins=len(self.coins), base=self.base, snapshots=(8, 4)
+        )
 
     def height_of(self, block_hash: Hash) -> Deferred[int | None]:
         heights = {block.header.hash: block.header.height for block in self.blocks}
         return succeed(heights.get(block_hash))
 
     def header_at(self, height: int) -> Deferred[Header]:
-        return succeed(self.blocks[height].header)
+        return self._here(height) or succeed(self.blocks[height].header)
 
     def block_at(self, height: int) -> Deferred[Block]:
-        return succeed(self.blocks[height])
+        return self._here(height) or succeed(self.blocks[height])
+
+    def _here(self, height: int) -> Deferred[Any] | None:
+        return fail(face.BlockPruned()) if height < self.base else None
 
     def location(self, txid: Hash) -> tuple[int, int] | None:
         for height, block in enumerate(self.blocks):
@@ -170,16 +177,12 @@ class FakeNode:
         masternode = NETWORK.genesis.registration_id(1)
         common = (NOW_MS, NOW_MS, NOW_MS, 10, 20)
         return [
-            face.PeerInfo(
-                0, "127.0.0.1:25002", False, b"\2" * 33, masternode, *common, 1.5, -20, 1, "/x/", 1, 1
-            ),
+            face.PeerInfo(0, "127.0.0.1:25002", False, b"\2" * 33, masternode, *common, 1.5, -20, 1, "/x/", 1, 1),
             face.PeerInfo(4, "127.0.0.1:50000", True, b"\3" * 33, None, *common, None, None, 1, "/y/", 0, 0),
         ]
 
     def network_info(self) -> face.NetworkInfo:
-        return face.NetworkInfo(
-            b"\2" * 33, 1, "/timecoin:0.1.0/", 1, 1, 1, True, -20, (("127.0.0.1", 25000),)
-        )
+        return face.NetworkInfo(b"\2" * 33, 1, "/timecoin:0.1.0/", 1, 1, 1, True, -20, (("127.0.0.1", 25000),))
 
     def consensus(self) -> face.ConsensusInfo:
         own = self.masternode_id

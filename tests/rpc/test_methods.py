@@ -82,20 +82,14 @@ class ArgumentTests(MethodCase):
         for value, name in (("0", "string"), (True, "bool"), (None, "null"), ([], "array"), ({}, "object")):
             code, message = self.refusal("getblockhash", value)
             self.assertEqual(code, -3)
-            self.assertIn(
-                f'"Position 1 (height)": "JSON value of type {name} is not of expected type number"', message
-            )
+            self.assertIn(f'"Position 1 (height)": "JSON value of type {name} is not of expected type number"', message)
         self.assertEqual(self.refusal("getblockhash", 1.5), (-3, "JSON integer out of range"))
         self.assertEqual(self.refusal("getblockhash", 2**63), (-3, "JSON integer out of range"))
 
     def test_hashes(self) -> None:
-        self.assertEqual(
-            self.refusal("gettxstatus", "abc"), (-8, "txid must be of length 64 (not 3, for 'abc')")
-        )
+        self.assertEqual(self.refusal("gettxstatus", "abc"), (-8, "txid must be of length 64 (not 3, for 'abc')"))
         text = "g" * 64
-        self.assertEqual(
-            self.refusal("getblock", text), (-8, f"blockhash must be hexadecimal string (not '{text}')")
-        )
+        self.assertEqual(self.refusal("getblock", text), (-8, f"blockhash must be hexadecimal string (not '{text}')"))
         self.assertEqual(self.refusal("gettxstatus", 1)[0], -3)
 
     def test_named(self) -> None:
@@ -165,6 +159,20 @@ class ChainTests(MethodCase):
         shown = self.call("getblockheader", first)
         self.assertEqual((shown["closing"], shown["epoch"], shown["nTx"]), (True, 0, 1))
 
+    def test_a_block_below_the_snapshot_that_the_node_joined_with(self) -> None:
+        self.assertEqual(
+            (self.call("getblockchaininfo")["pruned"], self.call("getblockchaininfo")["snapshots"]), (False, [8, 4])
+        )
+        self.assertNotIn("pruneheight", self.call("getblockchaininfo"))
+        self.node.base = 1
+        first, second = (display(block.header.hash) for block in self.node.blocks)
+        pruned = (-1, "Block not available (pruned data)")
+        for method, argument in (("getblock", first), ("getblockheader", first), ("getblockhash", 0)):
+            self.assertEqual(self.refusal(method, argument), pruned)
+        self.assertEqual(self.call("getblock", second)["previousblockhash"], first)
+        info = self.call("getblockchaininfo")
+        self.assertEqual((info["pruned"], info["pruneheight"]), (True, 1))
+
     def test_a_block_that_is_not_there(self) -> None:
         for method in ("getblock", "getblockheader"):
             self.assertEqual(self.refusal(method, "00" * 32), (-5, "Block not found"))
@@ -213,9 +221,7 @@ class TransactionTests(MethodCase):
         self.assertEqual(output["scriptPubKey"]["address"], NETWORK.funds[1].address)
         self.assertEqual(output["scriptPubKey"]["type"], "witness_v0_keyhash")
         self.assertEqual(output["scriptPubKey"]["asm"], "0 " + tx.outputs[0].script[2:].hex())
-        self.assertRegex(
-            output["scriptPubKey"]["desc"], rf"\Aaddr\({NETWORK.funds[1].address}\)#[a-z0-9]{{8}}\Z"
-        )
+        self.assertRegex(output["scriptPubKey"]["desc"], rf"\Aaddr\({NETWORK.funds[1].address}\)#[a-z0-9]{{8}}\Z")
         self.assertNotIn("hex", shown)
 
     def test_what_cannot_be_decoded(self) -> None:
@@ -320,16 +326,12 @@ class PoolTests(MethodCase):
     def test_entries(self) -> None:
         parent, child = display(self.node.parent.txid), display(self.node.child.txid)
         shown = self.call("getmempoolentry", parent)
-        self.assertEqual(
-            (shown["ancestorcount"], shown["descendantcount"], shown["status"]), (1, 2, "certified")
-        )
+        self.assertEqual((shown["ancestorcount"], shown["descendantcount"], shown["status"]), (1, 2, "certified"))
         self.assertEqual((shown["depends"], shown["spentby"]), ([], [child]))
         self.assertEqual(shown["fees"]["descendant"], Decimal("0.000568"))
         self.assertEqual((shown["time"], shown["height"]), (NOW_MS // 1000 - 5, 1))
         shown = self.call("getmempoolentry", child)
-        self.assertEqual(
-            (shown["ancestorcount"], shown["depends"], shown["status"]), (2, [parent], "pending")
-        )
+        self.assertEqual((shown["ancestorcount"], shown["depends"], shown["status"]), (2, [parent], "pending"))
         self.assertEqual(self.refusal("getmempoolentry", "11" * 32), (-5, "Transaction not in mempool"))
 
 
@@ -354,9 +356,7 @@ class FinalityTests(MethodCase):
                 "reason": None,
             },
         )
-        self.node.statuses[txid] = self.status(
-            "archived", final_ms=41, height=1, block_hash=b"\1" + bytes(31)
-        )
+        self.node.statuses[txid] = self.status("archived", final_ms=41, height=1, block_hash=b"\1" + bytes(31))
         shown = self.call("gettxstatus", display(txid))
         self.assertEqual((shown["final_ms"], shown["height"], shown["blockhash"]), (41, 1, "00" * 31 + "01"))
         self.assertEqual(self.refusal("gettxstatus", "11" * 32)[0], -5)
@@ -388,9 +388,7 @@ class FinalityTests(MethodCase):
         self.assertEqual(self.refusal("waitforfinality", display(txid), 3_600_001)[0], -8)
 
     def test_giving_up_cancels_the_waiting(self) -> None:
-        answer = self.dispatcher.answer(
-            json.dumps({"method": "waitforfinality", "params": ["11" * 32, 1000]}).encode()
-        )
+        answer = self.dispatcher.answer(json.dumps({"method": "waitforfinality", "params": ["11" * 32, 1000]}).encode())
         assert isinstance(answer, Deferred)
         answer.cancel()
         self.assertEqual(self.context.active, {})
@@ -437,9 +435,7 @@ class MasternodeTests(MethodCase):
 
     def test_count_and_status(self) -> None:
         count = self.call("masternode", "count")
-        self.assertEqual(
-            (count["total"], count["in_set"], count["total_power"], count["connected"]), (2, 2, 110, 2)
-        )
+        self.assertEqual((count["total"], count["in_set"], count["total_power"], count["connected"]), (2, 2, 110, 2))
         self.assertEqual(count["tiers"], {"free": 0, "bronze": 1, "silver": 1, "gold": 0})
         status = self.call("masternode", "status")
         self.assertEqual((status["masternode"], status["status"], status["voting"]), (True, "eligible", True))

@@ -119,9 +119,7 @@ class RpcSection:
         kinds.endpoints(),
         "Where to serve it; it is plain HTTP. Empty: the network's RPC port on 127.0.0.1.",
     )
-    max_connections: int = key(
-        "128", kinds.integer(1, 10_000), "Clients connected at a time; more get status 503."
-    )
+    max_connections: int = key("128", kinds.integer(1, 10_000), "Clients connected at a time; more get status 503.")
     max_request_bytes: int = key(
         "33554432",
         kinds.integer(1_024, 268_435_456, "bytes"),
@@ -151,9 +149,7 @@ class MasternodeSection:
 class StorageSection:
     """Where blocks and coins are stored."""
 
-    blocks: str = key(
-        "", kinds.optional_uri(), "The storage of blocks. Empty: a FileStorage in the data directory."
-    )
+    blocks: str = key("", kinds.optional_uri(), "The storage of blocks. Empty: a FileStorage in the data directory.")
     coins: str = key(
         "", kinds.optional_uri(), "The storage of unspent coins. Empty: a FileStorage in the data directory."
     )
@@ -162,8 +158,11 @@ class StorageSection:
         kinds.integer(10, 10_000),
         "Coins moved at a time from the recent blocks into the tree; more is faster and stalls longer.",
     )
-    pack_hours: int = key(
-        "24", kinds.integer(0, 8_760, "hours"), "How often old revisions are packed away; 0: never."
+    pack_hours: int = key("24", kinds.integer(0, 8_760, "hours"), "How often old revisions are packed away; 0: never.")
+    snapshots: bool = key(
+        "yes",
+        kinds.boolean(),
+        "Whether to make snapshots of all coins for nodes that join, and to keep the last two.",
     )
 
 
@@ -290,9 +289,7 @@ def parse(text: str, source: str, base: Path) -> Config:
     known = sections()
     for name in written:
         if name not in known:
-            raise ConfigError(
-                source, f"unknown section{_guess(name, known)}; allowed: {', '.join(known)}", name
-            )
+            raise ConfigError(source, f"unknown section{_guess(name, known)}; allowed: {', '.join(known)}", name)
     built = {name: _section(kind, name, written.get(name, {}), source, base) for name, kind in known.items()}
     config = Config(source=source, **built)
     _check_together(config)
@@ -315,9 +312,7 @@ def _read_ini(text: str, source: str) -> dict[str, dict[str, str]]:
     except configparser.DuplicateSectionError as problem:
         raise ConfigError(source, f"is there twice (line {problem.lineno})", problem.section) from None
     except configparser.DuplicateOptionError as problem:
-        raise ConfigError(
-            source, f"is there twice (line {problem.lineno})", problem.section, problem.option
-        ) from None
+        raise ConfigError(source, f"is there twice (line {problem.lineno})", problem.section, problem.option) from None
     except configparser.MissingSectionHeaderError as problem:
         raise ConfigError(source, f"line {problem.lineno}: a [section] must come first") from None
     except configparser.ParsingError as problem:
@@ -331,12 +326,9 @@ def _section(kind: type[T], name: str, written: dict[str, str], source: str, bas
     known = specs(kind)
     for each in written:
         if each not in known:
-            raise ConfigError(
-                source, f"unknown key{_guess(each, known)}; allowed: {', '.join(known)}", name, each
-            )
+            raise ConfigError(source, f"unknown key{_guess(each, known)}; allowed: {', '.join(known)}", name, each)
     values = {
-        each: _value(spec, name, each, written.get(each, spec.default), source, base)
-        for each, spec in known.items()
+        each: _value(spec, name, each, written.get(each, spec.default), source, base) for each, spec in known.items()
     }
     return kind(**values)
 
@@ -356,9 +348,7 @@ def _guess(name: str, known: dict[str, Any]) -> str:
 def _check_together(config: Config) -> None:
     """What only several keys together can break."""
     if config.masternode.enabled and config.masternode.operator_key_file is None:
-        raise ConfigError(
-            config.source, "must be given when enabled = yes", "masternode", "operator_key_file"
-        )
+        raise ConfigError(config.source, "must be given when enabled = yes", "masternode", "operator_key_file")
     seen: dict[str, str] = {}
     for section in ("p2p", "rpc", "metrics"):
         for endpoint in getattr(config, f"{section}_endpoints"):

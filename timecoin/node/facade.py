@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.python.failure import Failure
 
 from timecoin import __version__
 from timecoin.consensus.participant import Participant
@@ -30,6 +31,7 @@ from timecoin.primitives.block import Block, Header
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import OutPoint, Transaction
 from timecoin.rpc import facade as face
+from timecoin.storage.errors import BlockPruned
 
 T = TypeVar("T")
 USER_AGENT = f"/timecoin:{__version__}/"
@@ -121,6 +123,8 @@ class Facade:
             syncing=self._sync.syncing,
             size_on_disk=self._storage.size_on_disk(),
             coins=self._storage.chain.tip.coin_count,
+            base=self._storage.chain.base,
+            snapshots=tuple([each.height for each in self._storage.snapshots_held()]),
         )
 
     def height_of(self, block_hash: Hash) -> Deferred[int | None]:
@@ -130,11 +134,11 @@ class Facade:
     def header_at(self, height: int) -> Deferred[Header]:
         """The header at a height."""
         archive = self._storage.chain.archive
-        return self._storage.in_reading_thread(lambda: Header.decode(archive.header(height)))
+        return self._storage.in_reading_thread(lambda: Header.decode(archive.header(height))).addErrback(_pruned)
 
     def block_at(self, height: int) -> Deferred[Block]:
         """The block at a height."""
-        return self._storage.block(height)
+        return self._storage.block(height).addErrback(_pruned)
 
     def location(self, txid: Hash) -> tuple[int, int] | None:
         """(height, position) of an archived transaction."""
@@ -388,3 +392,7 @@ class Facade:
         if participant.ledger.epoch <= permit.silent_until:
             return f"its journal is not complete: silent through epoch {permit.silent_until}"
         return "behind the network"
+
+
+def _pruned(failure: Failure) -> Failure:
+    return Failure(face.BlockPruned(str(failure.value))) if failure.check(BlockPruned) else failure

@@ -32,8 +32,14 @@ def add_gauges(
     gauge("signing", "1 when the node signs.", lambda: participant.may_sign)
     gauge("unmerged_keys", "Coins and txids not yet in the trees.", lambda: storage.chain.unmerged_keys)
     gauge("journal_pause_seconds", "Pause between two journal ticks with bundles.", lambda: consensus.flush_pause)
+    gauge("snapshot_seconds", "How long making the last snapshot took.", lambda: storage.snapshot_maker.last_seconds)
+    gauge("snapshot_height", "Height of the newest snapshot that is held.", lambda: _newest_snapshot(storage))
     metrics.totals("p2p_bytes", "Bytes of frames.", ("direction", "message"), lambda: _bytes(p2p.traffic))
     metrics.totals("p2p_messages", "Frames.", ("direction", "message"), lambda: _messages(p2p.traffic))
+
+
+def _newest_snapshot(storage: StorageService) -> int:
+    return max([each.height for each in storage.snapshots_held()], default=0)
 
 
 def _bytes(traffic: Traffic) -> Iterator[Labelled]:

@@ -25,7 +25,7 @@ MAX_READS: Final = 4
 class SnapshotReads(Protocol):
     """What is read for answers. None, empty bytes or an empty list: it is not here."""
 
-    def closings(self, first_epoch: int, count: int, max_bytes: int) -> Deferred[Sequence[tuple[bytes, bytes, bytes]]]:
+    def closings(self, first_epoch: int, count: int, max_bytes: int) -> Deferred[list[tuple[bytes, bytes, bytes]]]:
         """(header, commit, set) of consecutive closing blocks, encoded; the set is empty where it does not change."""
         ...
 

@@ -32,6 +32,7 @@ from timecoin.node.p2p_settings import p2p_config
 from timecoin.node.readiness import Readiness
 from timecoin.node.reports import Reports
 from timecoin.node.root import Child, RootService, Step
+from timecoin.node.snapshot_serving import SnapshotServing
 from timecoin.node.storage_service import StorageService
 from timecoin.ops.metrics import MetricsService, NodeMetrics
 from timecoin.ops.ticks import ReactorTickMonitor
@@ -113,6 +114,7 @@ class Node:
             *self._storage_uris(),
             merge_keys=config.storage.merge_keys,
             pack_hours=config.storage.pack_hours,
+            snapshots=config.storage.snapshots,
         )
         self.root = RootService(
             reactor,
@@ -162,6 +164,7 @@ class Node:
         self.membership = Membership(lambda: self.consensus.participant.ledger, own_key)
         self.sync = ChainSync(self.consensus, self.storage, self._backend)
         self.intake = Intake(self.consensus, self.consensus.gossip, self.consensus.shelf, self.sync)
+        self.intake.add_handlers(SnapshotServing(self.storage).handlers)
         self.consensus.offer = lambda tx: self.intake.offer(tx, None)
         self.consensus.bad_block = self.sync.bad_block
         self.consensus.ticked = self.sync.tick

@@ -6,6 +6,7 @@ from typing import Final
 
 from timecoin.ledger.errors import MissingInputs, TxInvalid
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
+from timecoin.rpc.facade import BlockPruned
 
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
@@ -40,6 +41,8 @@ def from_exception(problem: BaseException) -> RpcError | None:
         return RpcError(VERIFY_ERROR, MissingInputs.code)
     if isinstance(problem, TxInvalid):
         return RpcError(VERIFY_REJECTED, str(problem))
+    if isinstance(problem, BlockPruned):
+        return RpcError(MISC_ERROR, "Block not available (pruned data)")
     if isinstance(problem, AlreadyKnown) and problem.archived:
         return RpcError(VERIFY_ALREADY_IN_CHAIN, "Transaction outputs already in utxo set")
     if isinstance(problem, NotAdmitted):

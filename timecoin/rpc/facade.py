@@ -24,6 +24,10 @@ from timecoin.primitives.transaction import OutPoint, Transaction
 STATUSES = ("pending", "certified", "final", "archived", "rejected")
 
 
+class BlockPruned(Exception):
+    """The block is in the chain, but below what this node joined with, and not kept here."""
+
+
 @dataclass(frozen=True, slots=True)
 class TxStatus:
     """Where a transaction stands (protocol.md section 1).
@@ -116,12 +120,18 @@ class NetworkInfo:
 
 @dataclass(frozen=True, slots=True)
 class ChainInfo:
-    """How far the chain here has come: ``best_height`` is the highest that a peer told of."""
+    """How far the chain here has come: ``best_height`` is the highest that a peer told of.
+
+    All blocks from ``base`` on are here; it is above 0 when the chain was joined with a snapshot. ``snapshots`` are
+    the heights of those that are held for others, newest first.
+    """
 
     best_height: int
     syncing: bool
     size_on_disk: int
     coins: int
+    base: int = 0
+    snapshots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +233,10 @@ class NodeFacade(Protocol):
         """The height of a decided block."""
 
     def header_at(self, height: int) -> Deferred[Header]:
-        """The header at a height from 0 to the tip's."""
+        """The header at a height from 0 to the tip's; ``BlockPruned``."""
 
     def block_at(self, height: int) -> Deferred[Block]:
-        """The block at a height from 0 to the tip's."""
+        """The block at a height from 0 to the tip's; ``BlockPruned``."""
 
     def location(self, txid: Hash) -> tuple[int, int] | None:
         """(height, position) of an archived transaction."""

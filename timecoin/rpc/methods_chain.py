@@ -9,6 +9,7 @@ from timecoin.primitives.transaction import make_outpoint
 from timecoin.rpc.arguments import HashArg, Verbosity
 from timecoin.rpc.codec import amount
 from timecoin.rpc.errors import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, RpcError
+from timecoin.rpc.facade import BlockPruned
 from timecoin.rpc.render import block_json, header_json, script_json
 from timecoin.rpc.table import Context, method
 
@@ -29,7 +30,9 @@ def getblockchaininfo(context: Context) -> dict[str, Any]:
         "verificationprogress": 1.0 if best == 0 else round(tip.height / best, 6),
         "initialblockdownload": chain.syncing,
         "size_on_disk": chain.size_on_disk,
-        "pruned": False,
+        "pruned": chain.base > 0,
+        **({"pruneheight": chain.base} if chain.base else {}),
+        "snapshots": list(chain.snapshots),
         "chain_id": display(tip.chain_id),
         "epoch": tip.epoch,
         "epoch_seconds": node.parameters.epoch_seconds,
@@ -71,7 +74,10 @@ async def find_block(context: Context, block_hash: Hash) -> int:
 async def _next_hash(context: Context, height: int) -> Hash | None:
     if height >= context.node.tip().height:
         return None
-    return (await context.node.header_at(height + 1)).hash
+    try:
+        return (await context.node.header_at(height + 1)).hash
+    except BlockPruned:
+        return None
 
 
 async def getblock(context: Context, blockhash: HashArg, verbosity: Verbosity = 1) -> Any:
