@@ -63,6 +63,7 @@ class ShownToOneTest(SynchronousTestCase):
         self.network.run(1_000)
         self.assertIn(self.payment.txid, honest[0].participant.finality.acked_unarchived())
         self.assertTrue(self.network.run_to_epoch(2, 60_000, honest))
+        self.network.run(100)
         for node in honest:
             self.assertIn(self.payment.txid, node.disk.places)
         self.network.watch.finish(honest)

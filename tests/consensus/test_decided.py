@@ -17,6 +17,7 @@ from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit
 class Lookup:
     def __init__(self, chain: builders.Chain) -> None:
         self._coins = dict(chain.coins)
+        self.archived_in = chain.archived_in
         self.closed = False
 
     def __call__(self, outpoint: bytes) -> builders.Coin | None:

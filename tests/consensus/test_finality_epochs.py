@@ -475,7 +475,7 @@ class OffenceTests(Lone):
         one = Bundle(first.chain_id, 1, first.set_hash, 1, 1, False, (low.txid,), ())
         two = Bundle(first.chain_id, 1, first.set_hash, 1, 1, False, (high.txid,), ())
         self.assertEqual([self.node.hear(each) for each in (one, two)], [True, True])
-        self.assertEqual(self.node.told(Equivocation), [Equivocation(1, 1, one, two)])
+        self.assertEqual(self.node.told(Equivocation), [Equivocation(1, 1, one.head(), two.head())])
         tally = self.node.finality.counter.tallies.get(high.txid)
         assert tally is not None
         self.assertEqual(tally.votes, 0b10, "a quorum shown to one must be one for all")
@@ -505,8 +505,28 @@ class OffenceTests(Lone):
         self.assertEqual(self.node.told(AckAfterSeal), [])
         self.tell(1, acks=[tx])
         (event,) = self.node.told(AckAfterSeal)
-        assert isinstance(event, AckAfterSeal) and event.seal is not None
+        assert isinstance(event, AckAfterSeal)
         self.assertEqual((event.signer, event.seal.sequence, event.late.sequence), (1, 1, 3))
+
+    def test_the_seal_comes_after_the_acks_behind_it(self) -> None:
+        chain_id, set_hash = self.node.bundle(1).chain_id, self.members.set_hash
+        said = {
+            number: Bundle(chain_id, 1, set_hash, 2, number, seal, (), acks)
+            for number, seal, acks in ((1, False, (b"\1" * 32,)), (2, True, ()), (4, False, (b"\2" * 32,)))
+        }
+        for number in (1, 4):
+            self.node.hear(said[number])
+            self.assertEqual(self.node.told(AckAfterSeal), [])
+        self.node.hear(said[2])
+        self.assertEqual(self.node.told(AckAfterSeal), [AckAfterSeal(2, said[2].head(), said[4].head())])
+
+    def test_a_seal_with_acks_and_acks_behind_it(self) -> None:
+        chain_id, set_hash = self.node.bundle(1).chain_id, self.members.set_hash
+        late = Bundle(chain_id, 1, set_hash, 2, 3, False, (), (b"\2" * 32,))
+        seal = Bundle(chain_id, 1, set_hash, 2, 2, True, (), (b"\1" * 32,))
+        for bundle in (late, seal):
+            self.node.hear(bundle)
+        self.assertEqual(self.node.told(AckAfterSeal), [AckAfterSeal(2, seal.head(), late.head())])
 
     def test_a_seal_is_seen_with_everything_before_it(self) -> None:
         set_hash, chain_id = self.members.set_hash, self.node.bundle(1).chain_id

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.consensus.participants import Network
 from tests.consensus.payments import genesis_outpoint, spend
 from tests.consensus.scenarios import payments
+from tests.ledger.accusations import Culprit
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.proposal import Proposal
 from timecoin.consensus.records import (
@@ -31,7 +32,9 @@ def real_journal() -> list[bytes]:
     """Every kind of record, as a network wrote them."""
     network = Network(4, seed=5).start()
     network[0].submit(*payments(network, 2))
-    journal = network[0].disk.journal
+    node, journal = network[0], network[0].disk.journal
+    piece = Culprit(node.participant.ledger, 1).double_prevote()
+    node.feed(lambda: node.participant.accuse(piece, node.now_ms()))
     network.run_to_height(1)
     return journal
 
@@ -46,7 +49,7 @@ class RecordTest(SynchronousTestCase):
         self.assertEqual(decode_record(record.encode()), record)
 
     def test_unknown(self) -> None:
-        for data in (b"", b"\x00", b"\x09abc", b"\xff"):
+        for data in (b"", b"\x00", b"\x0aabc", b"\xff"):
             self.assertRaises(DecodeError, decode_record, data)
 
     def test_pending(self) -> None:

@@ -245,7 +245,6 @@ class TransactionTest(IntakeTestCase):
         self.send(peer, wire.GetTx((tx.txid, BLOCK)))
         self.assertEqual(peer.sent, [wire.Tx((tx.raw,)), wire.NotFound((BLOCK,))])
         self.send(peer, wire.NotFound((BLOCK,)))
-        self.send(peer, wire.Evidence(b"?"))
         self.assertEqual(peer.accused, [])
 
 

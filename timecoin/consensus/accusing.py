@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
+from timecoin.consensus import events, steps
 from timecoin.consensus.bundle import Bundle, BundleHead
 from timecoin.consensus.proposal import ProposalHead
 from timecoin.consensus.votes import Precommit, Prevote
@@ -30,11 +31,26 @@ from timecoin.primitives.tree16 import path16
 Pairable: TypeAlias = ProposalHead | Prevote | Precommit | BundleHead
 
 
+Offence: TypeAlias = steps.Equivocation | events.Equivocation | events.RivalVotes | events.AckAfterSeal
+"""Events that tell of misbehaviour."""
+
+
 class _Signed(Protocol):
     @property
     def signature(self) -> bytes: ...
 
     def body(self) -> bytes: ...
+
+
+def evidence_of(offence: Offence) -> Evidence | None:
+    """What an event proves; None when a part of it has left memory."""
+    if isinstance(offence, steps.Equivocation):
+        return double(offence.first, offence.second)
+    if isinstance(offence, events.Equivocation):
+        return None if offence.first is None else double(offence.first, offence.second)
+    if isinstance(offence, events.RivalVotes):
+        return rival_votes(offence.txs, offence.bundles)
+    return ack_after_seal(offence.seal, offence.late)
 
 
 def signed(message: _Signed) -> Signed:

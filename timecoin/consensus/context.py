@@ -6,15 +6,19 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from timecoin.consensus import schedule
+from timecoin.consensus.accusing import Offence, evidence_of
 from timecoin.consensus.bundle import Bundle
-from timecoin.consensus.effects import Effect
+from timecoin.consensus.docket import Docket
+from timecoin.consensus.effects import Announce, Effect, Misbehaviour
 from timecoin.consensus.finality import Finality
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.consensus.jobs import CoinLookup
+from timecoin.consensus.left_out import LeftOut
 from timecoin.consensus.outbox import Outbox
 from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.records import RecordKind
 from timecoin.ledger.coins import Coin
+from timecoin.ledger.evidence_kinds import Evidence
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.registry import Registry
@@ -36,7 +40,7 @@ class ChainSource(Protocol):
         ...
 
     def coin_reader(self) -> CoinLookup:
-        """The UTXO set at the tip, readable from one other thread."""
+        """The UTXO set and the archived transactions at the tip, readable from one other thread."""
         ...
 
 
@@ -93,6 +97,8 @@ class Context:
         self.identity = identity
         self.permit = permit
         self.outbox = Outbox()
+        self.docket = Docket(params)
+        self.left_out = LeftOut(source.archived)
         self.effects: list[Effect] = []
         self.now = 0
         self.alive = 0
@@ -131,6 +137,20 @@ class Context:
     def emit(self, effect: Effect) -> None:
         """Ask the surroundings for something."""
         self.effects.append(effect)
+
+    def accuse(self, piece: Evidence | None) -> bool:
+        """Keep verified evidence, durably, and pass it on; False when it is of no use (any more) or none."""
+        if piece is None or not self.docket.add(self.ledger, piece):
+            return False
+        self.outbox.record(RecordKind.EVIDENCE, piece.encode())
+        self.emit(Announce(piece))
+        self.emit(Misbehaviour(piece))
+        return True
+
+    def offence(self, offence: Offence) -> None:
+        """Somebody was seen to break the protocol: make evidence of it."""
+        if not self.accuse(evidence_of(offence)):
+            self.emit(Misbehaviour(offence))
 
     def take_effects(self) -> list[Effect]:
         """Everything asked for since the last call, in order."""

@@ -74,14 +74,30 @@ class Counter:
         elif seen is Seen.FORK:
             forks = sequence.fork(bundle)
             remembered = forks <= MAX_FORKS
-            if forks == 1:
-                first = sequence.recent(bundle.sequence)
-                counted.offences.append(Equivocation(bundle.signer, bundle.sequence, first, bundle))
-        sealed_at = sequence.sealed_at
-        if sealed_at is not None and bundle.acks and bundle.sequence > sealed_at and not sequence.late_acks:
-            sequence.late_acks = True
-            counted.offences.append(AckAfterSeal(bundle.signer, sequence.seal, bundle))
+            if remembered:
+                self._find_equivocation(sequence, bundle, forks == 1, counted)
+        if sequence.seal is not None and not sequence.late_acks:
+            self._find_late_acks(sequence, bundle, counted)
         return remembered
+
+    @staticmethod
+    def _find_equivocation(sequence: Sequence, bundle: Bundle, is_first: bool, counted: Counted) -> None:
+        """Told once; and once more if the first time there was nothing at hand to prove it."""
+        first = None if sequence.forked else sequence.recent(bundle.sequence)
+        if is_first or first is not None:
+            sequence.forked = first is not None
+            counted.offences.append(Equivocation(bundle.signer, bundle.sequence, first, bundle.head()))
+
+    @staticmethod
+    def _find_late_acks(sequence: Sequence, bundle: Bundle, counted: Counted) -> None:
+        seal = sequence.seal
+        assert seal is not None
+        late = sequence.last_acks
+        if bundle.acks and bundle.sequence > seal.sequence:
+            late = bundle.head()
+        if late is not None and late.sequence > seal.sequence:
+            sequence.late_acks = True
+            counted.offences.append(AckAfterSeal(bundle.signer, seal, late))
 
     def _count_votes(self, bundle: Bundle, counted: Counted, whole: bool) -> None:
         signer = bundle.signer
@@ -158,7 +174,8 @@ class Counter:
             for signer in signers_of(other.votes & mask & tally.votes if other is not None else 0):
                 assert other is not None
                 bundles = (_vote_of(other, signer), _vote_of(tally, signer))
-                counted.offences.append(RivalVotes(signer, (rival.txid, tally.txid), bundles))
+                txs = (rival.tx, tally.entry.tx)
+                counted.offences.append(RivalVotes(signer, (rival.txid, tally.txid), bundles, txs))
 
 
 def _vote_of(tally: Tally, signer: int) -> Bundle:

@@ -12,7 +12,8 @@ from timecoin.consensus import archiving, schedule, steps
 from timecoin.consensus import effects as fx
 from timecoin.consensus.candidates import Candidate, Stage
 from timecoin.consensus.context import Context
-from timecoin.consensus.jobs import AssembleBlock, ForgedBlock, JudgeProposal
+from timecoin.consensus.decided import ForgedBlock
+from timecoin.consensus.jobs import AssembleBlock, JudgeProposal
 from timecoin.consensus.proposal import Content, Proposal
 from timecoin.consensus.records import RecordKind, encode_list
 from timecoin.consensus.steps import Freshness, Validity
@@ -84,6 +85,9 @@ class CurrentHeight:
         Machine and checks refer to each other; without this, blocks would stay in memory until garbage is collected.
         """
         self.machine.end(commit)
+        for effect in self.machine.take_effects():
+            if isinstance(effect, steps.Equivocation):
+                self._context.offence(effect)
         self._candidates.clear()
         self._jobs.clear()
         self._heard.clear()
@@ -101,6 +105,8 @@ class CurrentHeight:
         for message in messages:
             if isinstance(message, Proposal):
                 self._consider(message, bodies)
+        for message in messages:
+            self._look_for_left_out(message)
 
     def permission_changed(self) -> None:
         """I may sign now, or no more: the machine begins again with the same messages, as after a restart."""
@@ -152,9 +158,21 @@ class CurrentHeight:
             fresh = self.machine.precommit(message, now)
         if fresh:
             self._heard.append(message)
+            self._look_for_left_out(message)
         self.enter_if_due()
         self.pump()
         return fresh
+
+    def _look_for_left_out(self, message: steps.Message) -> None:
+        """Does a fresh prevote for a closing block leave out what its signer acked (protocol.md 3)?"""
+        candidate = self._candidates.get(message.block_hash)
+        if candidate is None or not candidate.content.header.closing or isinstance(message, Precommit):
+            return
+        context = self._context
+        for vote in [message] if isinstance(message, Prevote) else self._heard:
+            if isinstance(vote, Prevote) and vote.block_hash == message.block_hash:
+                tallies = context.finality.counter.tallies
+                context.accuse(context.left_out.prevoted(vote, candidate.content, tallies))
 
     def _watch_own(self, message: steps.Message) -> None:
         # The machine sees this too, but only once it may sign: what I may have forgotten shows itself before
@@ -170,6 +188,8 @@ class CurrentHeight:
                 self._watch_own(prevote)
         if self.machine.pol(round_, block_hash, prevotes, self._context.now):
             self._heard.extend(prevotes)
+            for prevote in prevotes:
+                self._look_for_left_out(prevote)
         self.pump()
 
     def timeout(self, timeout: steps.Timeout) -> None:
@@ -341,7 +361,7 @@ class CurrentHeight:
         elif isinstance(effect, steps.WantPol):
             context.emit(fx.WantPol(self.number, effect.round, effect.block_hash))
         elif isinstance(effect, steps.Equivocation):
-            context.emit(fx.Misbehaviour(effect))
+            context.offence(effect)
         elif isinstance(effect, steps.Unjournaled):
             self.unjournaled = True
         elif isinstance(effect, steps.Broken):
@@ -441,6 +461,7 @@ class CurrentHeight:
             wanted.round,
             tuple(_block_tx(entry) for entry in chosen),
             self.last_commit,
+            context.docket.choose(ledger),
         )
         context.emit(fx.RunJob(wanted.job))
 

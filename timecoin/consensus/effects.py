@@ -12,6 +12,7 @@ from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.proposal import Proposal
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.assembly import Assembled
+from timecoin.ledger.evidence_kinds import Evidence
 from timecoin.primitives.block import Commit
 from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import Transaction
@@ -58,7 +59,7 @@ class CommitBlock:
 class Announce(NamedTuple):
     """Tell every peer that may lack it a verified or durable message."""
 
-    message: SignedMessage
+    message: SignedMessage | Evidence
 
 
 class AnnounceTransaction(NamedTuple):
@@ -151,7 +152,10 @@ class SettleJournal:
 
 @dataclass(frozen=True, slots=True)
 class Misbehaviour:
-    """Statements that no honest masternode signs (protocol.md 3, *Evidence*)."""
+    """Statements that no honest masternode signs (protocol.md 3, *Evidence*).
+
+    ``proof`` is the evidence when it was taken to be put into a block, else the event that told of it.
+    """
 
     proof: object
 

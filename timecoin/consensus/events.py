@@ -5,9 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-from timecoin.consensus.bundle import Bundle
+from timecoin.consensus.bundle import Bundle, BundleHead
 from timecoin.mempool.orphans import Orphan
 from timecoin.primitives.hashes import Hash
+from timecoin.primitives.transaction import Transaction
 
 
 class Certified(NamedTuple):
@@ -73,8 +74,8 @@ class Equivocation(NamedTuple):
 
     signer: int
     sequence: int
-    first: Bundle | None
-    second: Bundle
+    first: BundleHead | None
+    second: BundleHead
 
 
 class RivalVotes(NamedTuple):
@@ -83,14 +84,15 @@ class RivalVotes(NamedTuple):
     signer: int
     txids: tuple[Hash, Hash]
     bundles: tuple[Bundle, Bundle]
+    txs: tuple[Transaction, Transaction]
 
 
 class AckAfterSeal(NamedTuple):
-    """A masternode acked in a bundle after its own seal; ``seal`` is None when it has left memory."""
+    """A masternode acked in a bundle after its own seal."""
 
     signer: int
-    seal: Bundle | None
-    late: Bundle
+    seal: BundleHead
+    late: BundleHead
 
 
 class Breach(Enum):

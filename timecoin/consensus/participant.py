@@ -15,6 +15,7 @@ makes a long tick.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 from timecoin.consensus import asking, events, steps
 from timecoin.consensus import effects as fx
@@ -35,11 +36,15 @@ from timecoin.consensus.submissions import Submissions
 from timecoin.consensus.tendermint import Height
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.assembly import Assembled
+from timecoin.ledger.errors import BadEvidence
+from timecoin.ledger.evidence import accused, is_refuted, signature_checks
+from timecoin.ledger.evidence_kinds import Evidence
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.state import LedgerState
 from timecoin.mempool.admission import Prepared
 from timecoin.primitives.block import Block, Commit
+from timecoin.primitives.signing import SignatureCheck
 from timecoin.primitives.transaction import Transaction
 
 
@@ -179,6 +184,8 @@ class Participant:
         for tx in restored.bodies.values():
             context.outbox.has_body(tx)
         Restoration(finality, context, self._submissions).bring_back(restored.transactions(), now)
+        for piece in restored.evidence:
+            context.docket.add(self.ledger, piece)
         for bundle in restored.bundles(self.ledger.epoch, self.members.set_hash):
             finality.restore_bundle(bundle, now)
             context.emit(fx.Announce(bundle))
@@ -357,6 +364,7 @@ class Participant:
         if finality.receive(bundle, self._context.now):
             self._context.outbox.record(RecordKind.BUNDLE, bundle.encode())
             self._context.emit(fx.Announce(bundle))
+        self._context.accuse(self._context.left_out.acked(bundle))
 
     def _late_precommit(self, precommit: Precommit) -> None:
         previous = self._previous
@@ -366,15 +374,48 @@ class Participant:
             self._current.last_commit = merge_commits(
                 self._current.last_commit, previous.commit(*previous.decision)
             )
+        self._heed(previous)
+
+    def _heed(self, previous: Height) -> None:
+        """What late votes of the height before prove."""
         for effect in previous.take_effects():
             if isinstance(effect, steps.Broken):
                 self._halt("two blocks were decided at one height", tuple(c.encode() for c in effect.commits))
+            elif isinstance(effect, steps.Equivocation):
+                self._context.offence(effect)
 
     def pol(self, round_: int, block_hash: bytes, prevotes: Iterable[Prevote], now: int) -> None:
         """Verified prevotes of the height at hand that are said to be a POL."""
         self._context.now = now
         self._current.pol(round_, block_hash, prevotes)
         self._after()
+
+    # Evidence
+
+    def pending_evidence(self) -> Iterable[Evidence]:
+        """Verified evidence that no block holds yet: what a peer of this height may lack."""
+        return self._context.docket
+
+    def examine(self, piece: Evidence) -> list[SignatureCheck]:
+        """What is left to check of a peer's evidence; if that holds, give it to :meth:`accuse`.
+
+        Raises ``LateEvidence`` when it is of no use, ``EarlyEvidence`` when it cannot be judged yet: neither speaks
+        against the peer. Any other ``BadEvidence`` is a false accusation, which no honest node makes or passes on.
+        """
+        context = self._context
+        context.docket.check_use(self.ledger, piece)
+        if piece.claim is not None:
+            with closing(context.source.coin_reader()) as reader:
+                if is_refuted(piece, reader.archived_in):
+                    raise BadEvidence("what was acked is archived")
+        return signature_checks(piece, accused(self.ledger, piece))
+
+    def accuse(self, piece: Evidence, now: int) -> bool:
+        """Evidence whose signatures were verified after :meth:`examine`; True when it was of use."""
+        self._context.now = now
+        taken = self._context.accuse(piece)
+        self._after()
+        return taken
 
     # Journal ticks
 
@@ -476,6 +517,7 @@ class Participant:
         elif isinstance(event, events.Fresh):
             context.outbox.record(RecordKind.BUNDLE, event.bundle.encode())
             context.emit(fx.Announce(event.bundle))
+            context.accuse(context.left_out.acked(event.bundle))
         elif isinstance(event, events.Unknown):
             context.emit(fx.WantTransactions(event.txids, False, event.signer))
         elif isinstance(event, events.ParentsKnown):
@@ -483,7 +525,7 @@ class Participant:
         elif isinstance(event, events.Violation):
             self._halt(event.breach.value, tuple(bundle.encode() for bundle in event.bundles))
         elif isinstance(event, events.Equivocation | events.RivalVotes | events.AckAfterSeal):
-            context.emit(fx.Misbehaviour(event))
+            context.offence(event)
 
     def _report_final(self, event: events.Final) -> None:
         # After a restart the tallies make it final again: what the journal says was reported is not told
@@ -595,13 +637,21 @@ class Participant:
         txids = [tx.txid for tx in block.transactions]
         self._report_archived(block, txids)
         context.outbox.forget([tx.wtxid for tx in block.transactions])
+        self._look_back(block.last_commit)
         self._previous = self._current.end(commit)
+        context.docket.settle(self.ledger)
         self._current = CurrentHeight(context, self._best_commit(commit))
         if block.header.closing:
             self._open_epoch()
         header = block.header
         archived = fx.BlockArchived(header.height, header.hash, header.closing, len(txids) - 1, commit.round)
         context.emit(archived)
+
+    def _look_back(self, last_commit: Commit) -> None:
+        """Others may have been shown other precommits than I: theirs stand in the commit that a block carries."""
+        if self._previous is not None and last_commit.height == self._previous.height:
+            self._previous.committed(last_commit, self._context.now)
+            self._heed(self._previous)
 
     def _best_commit(self, commit: Commit) -> Commit:
         previous = self._previous
@@ -617,8 +667,10 @@ class Participant:
             self._context.emit(fx.Report(txid, fx.Change.ARCHIVED, milliseconds, height))
 
     def _open_epoch(self) -> None:
-        self._context.outbox.rotate()
+        context = self._context
+        context.outbox.rotate()
+        context.left_out.epoch_opened(self.ledger.epoch)
         self._submissions.count_openings()
-        self._context.emit(fx.RotateJournal(self._submissions.records()))
+        context.emit(fx.RotateJournal((*self._submissions.records(), *context.docket.records())))
         self._wake_at_slot()
         self._settle_permit()

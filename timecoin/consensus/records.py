@@ -24,6 +24,7 @@ class RecordKind(IntEnum):
     POL = 6
     PENDING = 7
     FINAL = 8
+    EVIDENCE = 9
 
 
 class Record(NamedTuple):

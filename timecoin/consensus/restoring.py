@@ -19,6 +19,8 @@ from timecoin.consensus.records import (
 )
 from timecoin.consensus.steps import Message
 from timecoin.consensus.votes import Precommit, Prevote
+from timecoin.ledger.evidence_kinds import Evidence
+from timecoin.ledger.evidence_kinds import decode as decode_evidence
 from timecoin.primitives.transaction import Transaction
 
 _MAX_VOTE_BYTES = 512
@@ -43,6 +45,7 @@ class Restored:
         self.pending: dict[bytes, PendingTransaction] = {}
         self.finals: dict[bytes, int] = {}
         self.bodies: dict[bytes, Transaction] = {}
+        self.evidence: list[Evidence] = []
         self._bundles: list[Bundle] = []
         self._messages: list[Message] = []
         for data in records:
@@ -60,6 +63,8 @@ class Restored:
         elif kind is RecordKind.FINAL:
             txid, milliseconds = decode_final(payload)
             self.finals[txid] = milliseconds
+        elif kind is RecordKind.EVIDENCE:
+            self.evidence.append(decode_evidence(payload))
         else:
             self._messages.extend(_messages(kind, payload))
 

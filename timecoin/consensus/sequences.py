@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum
 
-from timecoin.consensus.bundle import Bundle
+from timecoin.consensus.bundle import Bundle, BundleHead
 
 MAX_AHEAD = 1_024
 """How far ahead of the gap-free part a bundle's number is remembered; it counts in any case."""
 
-RECENT = 64
-"""Bundles per signer that stay at hand for proofs of equivocation."""
+RECENT = 2_048
+"""Bundles per signer whose heads, 211 bytes each, stay at hand as evidence."""
 
 MAX_FORKS = 64
 """Second bundles with one number that are remembered and passed on, per signer and epoch."""
@@ -32,19 +31,32 @@ class Sequence:
     """The bundles of one signer in one epoch, by eight bytes of their digests.
 
     ``highest`` is the end of the gap-free part; ``sealed_at`` the number of the first seal bundle, if known.
+    ``forked`` and ``late_acks``: the signer was found to have used a number twice, and to have acked behind its seal.
     """
 
-    __slots__ = ("_ahead", "_forks", "_marks", "_recent", "_seal", "highest", "late_acks", "sealed_at")
+    __slots__ = (
+        "_ahead",
+        "_forks",
+        "_last_acks",
+        "_marks",
+        "_recent",
+        "_seal",
+        "forked",
+        "highest",
+        "late_acks",
+        "sealed_at",
+    )
 
     def __init__(self) -> None:
         self.highest = 0
         self.sealed_at: int | None = None
         self._forks: set[bytes] = set()
-        self.late_acks = False
+        self.late_acks = self.forked = False
         self._marks = bytearray()
         self._ahead: dict[int, bytes] = {}
-        self._recent: deque[Bundle] = deque(maxlen=RECENT)
-        self._seal: Bundle | None = None
+        self._recent: dict[int, bytes] = {}
+        self._last_acks: tuple[int, bytes] = (0, b"")
+        self._seal: BundleHead | None = None
 
     @property
     def sealed(self) -> bool:
@@ -52,8 +64,8 @@ class Sequence:
         return self.sealed_at is not None and self.highest >= self.sealed_at
 
     @property
-    def seal(self) -> Bundle | None:
-        """The seal bundle, if it was seen."""
+    def seal(self) -> BundleHead | None:
+        """The first seal bundle, if one was seen."""
         return self._seal
 
     def look(self, bundle: Bundle) -> Seen:
@@ -85,15 +97,30 @@ class Sequence:
         else:
             self._ahead[number] = mark
             self._close_gap()
-        self._recent.append(bundle)
+        self._keep_head(bundle)
         if bundle.seal and (self.sealed_at is None or number < self.sealed_at):
-            self.sealed_at, self._seal = number, bundle
+            self.sealed_at, self._seal = number, bundle.head()
 
     def _close_gap(self) -> None:
         while (mark := self._ahead.pop(self.highest + 1, None)) is not None:
             self._marks += mark
             self.highest += 1
 
-    def recent(self, number: int) -> Bundle | None:
-        """Return the bundle of that number if it is still at hand."""
-        return next((bundle for bundle in self._recent if bundle.sequence == number), None)
+    def _keep_head(self, bundle: Bundle) -> None:
+        number, head = bundle.sequence, bundle.body() + bundle.signature
+        self._recent[number] = head
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        if bundle.acks and number > self._last_acks[0]:
+            self._last_acks = number, head
+
+    def recent(self, number: int) -> BundleHead | None:
+        """Return the head of the bundle of that number if it is still at hand."""
+        head = self._recent.get(number)
+        return None if head is None else BundleHead.decode(head)
+
+    @property
+    def last_acks(self) -> BundleHead | None:
+        """The head of the bundle with the highest number that has acks."""
+        number, head = self._last_acks
+        return BundleHead.decode(head) if number else None

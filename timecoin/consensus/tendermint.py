@@ -176,7 +176,8 @@ class Height:
         this height, and perhaps its epoch.
         """
         for vote in precommits_of(commit, self._chain_id, self.epoch, self.members.set_hash):
-            self._keep(vote, certified=True)
+            if self._keep(vote, certified=True) is Added.CONFLICT:
+                self._effects.append(self._heard.equivocation(vote))
         self.started = True
         if self.decision is None:
             self.decision, self.step = (commit.round, commit.block_hash), Step.DECIDED

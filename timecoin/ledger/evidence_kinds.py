@@ -69,6 +69,11 @@ class Evidence:
         return self.statements[0].place
 
     @property
+    def signer(self) -> int:
+        """Signer index of the accused in that set."""
+        return self.place.signer
+
+    @property
     def claim(self) -> Claim | None:
         """What is left to ask the chain."""
         return None

@@ -24,6 +24,7 @@ from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.records import RecordKind
 from timecoin.consensus.restoring import Restored
 from timecoin.ledger.errors import BlockInvalid
+from timecoin.ledger.evidence_kinds import Evidence
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.witness import Check
 from timecoin.node.gossip import Gossip
@@ -365,8 +366,8 @@ class ConsensusService(Service):
         else:
             self._carry_out_rare(effect)
 
-    def _log_height(self, message: fx.SignedMessage) -> None:
-        if not isinstance(message, Bundle):
+    def _log_height(self, message: fx.SignedMessage | Evidence) -> None:
+        if not isinstance(message, Bundle | Evidence):
             self.log.debug(
                 "{kind} of signer {signer}: height {height} round {round} block {block}",
                 kind=type(message).__name__.lower(),
@@ -396,7 +397,7 @@ class ConsensusService(Service):
             self.log.info("nothing is signed in epochs up to {through}", through=effect.through)
             self._change_journal(self._storage.journal.settle, effect.through)
         elif isinstance(effect, fx.Misbehaviour):
-            self.log.error("a masternode broke the protocol: {proof}", proof=effect.proof)
+            self.log.error("a masternode broke the protocol: {proof}", proof=str(effect.proof))
         elif isinstance(effect, fx.Halt):
             self._broken(effect)
 

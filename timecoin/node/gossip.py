@@ -19,6 +19,7 @@ from timecoin.consensus.proposal import Proposal
 from timecoin.consensus.standing import Pol, Standing, messages_for, pol_of
 from timecoin.consensus.steps import Step
 from timecoin.consensus.votes import Precommit, Prevote
+from timecoin.ledger.evidence_kinds import Evidence
 from timecoin.node.masks import from_wire, to_wire
 from timecoin.node.peer_view import GossipPeer, PeerView
 from timecoin.node.shelf import BundleShelf
@@ -224,6 +225,20 @@ class Gossip:
         self._send_missing_bundles(view, sequences)
         if status.height == participant.height.height:
             self._send_missing_votes(view, status)
+            self._send_evidence(view)
+
+    def _send_evidence(self, view: PeerView) -> None:
+        """Whoever is where we are judges evidence as we do; others get it once they have told that they are."""
+        pending = [piece.encode() for piece in self._participant.pending_evidence()]
+        view.evidence.intersection_update(pending)
+        for encoded in pending:
+            if encoded not in view.evidence and view.peer.queued_bytes < SEND_QUEUE_LIMIT:
+                view.evidence.add(encoded)
+                view.peer.send(wire.Evidence(encoded))
+
+    def evidence_from(self, view: PeerView, encoded: bytes) -> None:
+        """A peer sent evidence that is of use: it has it."""
+        view.evidence.add(encoded)
 
     def _send_missing_bundles(self, view: PeerView, has: dict[int, int], *, at_once: bool = False) -> None:
         for signer in sorted(self._shelf.highest):
@@ -274,8 +289,13 @@ class Gossip:
 
     # Announcing
 
-    def announce(self, message: fx.SignedMessage) -> None:
+    def announce(self, message: fx.SignedMessage | Evidence) -> None:
         """A verified or durable message: to every peer that does not get it from its signer directly."""
+        if isinstance(message, Evidence):
+            for view in self._peers.values():
+                if (view.epoch, view.height) == (self._participant.ledger.epoch, self._participant.height.height):
+                    self._send_evidence(view)
+            return
         if isinstance(message, Bundle):
             self._announce_bundle(message)
             return

@@ -18,7 +18,10 @@ from timecoin.consensus.effects import SignedMessage
 from timecoin.consensus.participant import Participant
 from timecoin.consensus.proposal import Proposal, ProposalHead
 from timecoin.consensus.votes import Precommit, Prevote
-from timecoin.ledger.errors import TxInvalid
+from timecoin.ledger.errors import BadEvidence, EarlyEvidence, LateEvidence, TxInvalid
+from timecoin.ledger.evidence_kinds import Evidence
+from timecoin.ledger.evidence_kinds import decode as decode_evidence
+from timecoin.ledger.evidence_parts import NoOffence
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.statement import StatementError
 from timecoin.ledger.witness import Check
@@ -134,7 +137,7 @@ class Intake:
             wire.Pol: self._on_pol,
             wire.GetBlocks: self._on_get_blocks,
             wire.Blocks: self._on_blocks,
-            wire.Evidence: self._ignore,
+            wire.Evidence: self._on_evidence,
             **dict.fromkeys(_OF_SNAPSHOTS, self._ignore),
         }
 
@@ -174,7 +177,7 @@ class Intake:
             self._dispatch[type(message)](view, message)
 
     def _ignore(self, view: PeerView, message: wire.Message) -> None:
-        """Nothing follows from it: what is not found is asked for again, evidence is not dealt with yet."""
+        """Nothing follows from it: what is not found is asked for again."""
 
     # Transactions
 
@@ -357,6 +360,34 @@ class Intake:
             return
         first, participant = votes[0], self._host.participant
         self._host.feed(lambda: participant.pol(first.round, first.block_hash, votes, self._host.now_ms()))
+
+    # Evidence
+
+    def _on_evidence(self, view: PeerView, message: wire.Message) -> None:
+        assert isinstance(message, wire.Evidence)
+        encoded = message.evidence
+        if encoded in view.evidence:
+            return
+        try:
+            piece = decode_evidence(encoded)
+            checks = self._host.participant.examine(piece)
+        except (EarlyEvidence, LateEvidence):
+            # Honest peers may be further than we are, or less far; they send it again when we are where they are.
+            return
+        except (NoOffence, BadEvidence) as error:
+            self._accuse(view, f"a false accusation: {error}")
+            return
+        self._ask(checks, lambda good: self._evidence_verified(view, piece, encoded, good))
+
+    def _evidence_verified(self, view: PeerView, piece: Evidence, encoded: bytes, good: bool) -> None:
+        if not good:
+            self._accuse(view, "a false accusation: a signature does not verify")
+            return
+        self._gossip.evidence_from(view, encoded)
+        self._host.feed(lambda: self._take_evidence(piece))
+
+    def _take_evidence(self, piece: Evidence) -> None:
+        self._host.participant.accuse(piece, self._host.now_ms())
 
     # The rest
 

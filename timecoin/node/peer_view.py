@@ -49,6 +49,7 @@ class PeerView:
     gap.
 
     ``told``: that of its last status and ours then; ``sent``: up to which number it was sent some in answer.
+    ``evidence``: that which it has, encoded, of what we hold.
     """
 
     peer: GossipPeer
@@ -63,3 +64,4 @@ class PeerView:
     epoch: int = 0
     height: int = 0
     inventory: list[bytes] = field(default_factory=list)
+    evidence: set[bytes] = field(default_factory=set)
