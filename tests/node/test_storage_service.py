@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -28,7 +29,9 @@ class StorageTestCase(SynchronousTestCase):
         self.chain = builders.Chain()
         self.clock = ThreadClock()
 
-    def make(self, *, genesis: Genesis | None = None, path: Path | None = None, pack_hours: int = 0) -> StorageService:
+    def make(
+        self, *, genesis: Genesis | None = None, path: Path | None = None, pack_hours: int = 0, **more: Any
+    ) -> StorageService:
         self.pools = Pools(self, module)
         uris = [file_uri(self.path / name) for name in ("blocks.fs", "coins.fs")]
         return StorageService(
@@ -38,6 +41,7 @@ class StorageTestCase(SynchronousTestCase):
             *uris,
             merge_keys=50,
             pack_hours=pack_hours,
+            **more,
         )
 
     def started(self, *, pack_hours: int = 0) -> StorageService:
