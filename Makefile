@@ -2,7 +2,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench fuzz clean venv
+.PHONY: run test check lint bench fuzz chaos clean venv
 
 venv: $(VENV)/.ready
 
@@ -18,6 +18,10 @@ test: venv lint
 # A network of four masternodes on this machine, and a payment; Ctrl-C stops it, the next run goes on with it.
 run: venv
 	$(BIN)/timecoin devnet --dir devnet --epoch-seconds 30 --payment
+
+# Seven real nodes under load while processes, links, disks and clocks fail, for a quarter of an hour.
+chaos: venv
+	$(BIN)/python -m tests.functional.chaos --nodes 7 --minutes 15
 
 bench: venv
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 20 --seconds 60

@@ -39,6 +39,7 @@ def main(nodes: int, minutes: float, seed: int, rate: float, faults: str, direct
 
     async def run() -> None:
         chaos = ChaosRun(where / "net", nodes, seed, rate, minutes, _say)
+        reactor.addSystemEventTrigger("before", "shutdown", chaos.net.kill)
         try:
             outcome = await chaos.go(plan(nodes, seed, kinds), 60 * minutes)
         finally:

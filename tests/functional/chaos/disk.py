@@ -6,6 +6,7 @@ set on the running process): the error is then EFBIG and not ENOSPC, and :attr:`
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import resource
@@ -38,6 +39,9 @@ class Disk:
         options = f"size={self._megabytes}m,mode=0700"
         done = _run("mount", "-t", "tmpfs", "-o", options, "tmpfs", self.directory)
         self._mounted = done == 0
+        if self._mounted:
+            # Also when the run is broken off.
+            atexit.register(_run, "umount", "-l", self.directory)
         for each in aside.iterdir():
             shutil.move(str(each), self.directory / each.name)
         aside.rmdir()

@@ -107,7 +107,15 @@ class ChaosNet(Devnet):
 
     @classmethod
     def build(
-        cls, directory: Path, count: int, epoch_seconds: int, seed: int, *, megabytes: int, **parameters: int
+        cls,
+        directory: Path,
+        count: int,
+        epoch_seconds: int,
+        seed: int,
+        *,
+        megabytes: int,
+        funds: int,
+        **parameters: int,
     ) -> ChaosNet:
         """A fresh network in ``directory``; ``parameters`` replace those of its genesis.
 
@@ -121,7 +129,7 @@ class ChaosNet(Devnet):
                 break
         else:
             raise DevnetError("no free ports")
-        files = make_devnet(directory, count, epoch_seconds, base, 60 * count, **parameters)
+        files = make_devnet(directory, count, epoch_seconds, base, funds, **parameters)
         links = Links(span[-count:], seed)
         dialled = links.open()
         for n, node in enumerate(files.nodes):

@@ -28,6 +28,13 @@ _ANSWER_SECONDS = 3.0
 _PAUSE = 0.25
 _VERIFY_ERROR, _IN_CHAIN = -25, -27
 RIVALS_EVERY = 20
+#: Coins that are spent in turn; the others are for rivals and for payments without unarchived parents.
+COINS = 200
+
+
+def funds_for(rate: float, minutes: float) -> int:
+    """Coins that a run needs."""
+    return COINS + 100 + int(60 * minutes * rate / RIVALS_EVERY)
 
 
 @dataclass
@@ -83,7 +90,7 @@ class Payments:
         self.book = Book()
         self._net = net
         self._wallet = Wallet(net)
-        self._spare = deque(self._wallet.take() for _ in range(len(net.files.funds) // 2))
+        self._spare = deque(self._wallet.take() for _ in range(len(self._wallet) - COINS))
         self._pause = 1 / rate
         self._dice = random.Random(seed)
         self._running = self._abandoned = False
@@ -110,8 +117,8 @@ class Payments:
         await self.stop()
 
     async def one(self, nodes: Sequence[ChaosNode]) -> Payment:
-        """One more payment, acknowledged by one of ``nodes``."""
-        payment = self._next()
+        """One more payment, of a coin of block 0, acknowledged by one of ``nodes``."""
+        payment = self._next(self._spare.popleft() if self._spare else None)
         await self._send(payment, nodes)
         return payment
 
@@ -134,8 +141,8 @@ class Payments:
 
         work.addBoth(done)
 
-    def _next(self) -> Payment:
-        coin = self._wallet.take()
+    def _next(self, given: OwnedCoin | None = None) -> Payment:
+        coin = given or self._wallet.take()
         payment = Payment(pay(coin, coin.secret[::-1]), reactor.seconds())
         self._change[payment.txid] = change_of(payment.tx, coin)
         self.book.single.append(payment)

@@ -15,7 +15,7 @@ from tests.functional.chaos import invariants as inv
 from tests.functional.chaos.clock import library
 from tests.functional.chaos.faults import Fault
 from tests.functional.chaos.network import ChaosNet
-from tests.functional.chaos.payments import Payments
+from tests.functional.chaos.payments import Payments, funds_for
 from tests.functional.chaos.recovery import Recovery, recover, two_rounds
 from tests.functional.chaos.schedule import Planned
 from tests.functional.chaos.watching import Watcher
@@ -76,7 +76,15 @@ class ChaosRun:
     ) -> None:
         library()
         megabytes = int(_MEGABYTES + _MEGABYTES_A_MINUTE * minutes)
-        self.net = ChaosNet.build(directory, nodes, epoch_seconds, seed, megabytes=megabytes, idle_timeout=IDLE_TIMEOUT)
+        self.net = ChaosNet.build(
+            directory,
+            nodes,
+            epoch_seconds,
+            seed,
+            megabytes=megabytes,
+            funds=funds_for(rate, minutes),
+            idle_timeout=IDLE_TIMEOUT,
+        )
         self._epoch_seconds = epoch_seconds
         self.outcome = Outcome(two_rounds(self.net.genesis.parameters))
         self.payments = Payments(self.net, rate, seed)
