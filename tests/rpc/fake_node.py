@@ -101,7 +101,13 @@ class FakeNode:
 
     def chain(self) -> face.ChainInfo:
         return face.ChainInfo(
-            best_height=3, syncing=True, size_on_disk=4_096, coins=len(self.coins), base=self.base, snapshots=(8, 4)
+            best_height=3,
+            syncing=True,
+            size_on_disk=4_096,
+            coins=len(self.coins),
+            base=self.base,
+            snapshots=(8, 4),
+            progress=face.SyncInfo(rate=12.345, seconds_left=7, sources=2),
         )
 
     def height_of(self, block_hash: Hash) -> Deferred[int | None]:

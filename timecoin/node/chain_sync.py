@@ -110,8 +110,11 @@ class ChainSync:
         source = self._sources.get(view.peer.node_id)
         if source is None or source.view is not view:
             self._sources[view.peer.node_id] = Source(view)
+        self._rivals.applied()
         self._rivals.on_status(view)
-        self.work()
+        # In health nothing follows from it; every one of many peers tells its status every second.
+        if self._has_work(self._sources[view.peer.node_id]):
+            self.work()
 
     def peer_lost(self, view: PeerView) -> None:
         """A peer is gone: its range goes to another."""
@@ -194,9 +197,12 @@ class ChainSync:
 
     def tick(self) -> None:
         """Call it some times a second: who is slow is noticed by the clock."""
-        tip = self._host.participant.ledger.height
-        if len(self._queue) or any(each.requests or each.view.height > tip + 1 for each in self._sources.values()):
+        if any(self._has_work(each) for each in self._sources.values()):
             self.work()
+
+    def _has_work(self, source: Source) -> bool:
+        tip = self._host.participant.ledger.height
+        return bool(len(self._queue) or source.requests or source.view.height > tip + 1)
 
     def work(self) -> None:
         """Adopt what is here, check what came, ask for what is missing."""

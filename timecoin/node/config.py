@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from timecoin.ledger import networks
 from timecoin.node import config_kinds as kinds
+from timecoin.node.anchor import TrustSetting
 from timecoin.node.config_kinds import HostPort, Kind, PinnedPeer
 
 T = TypeVar("T")
@@ -167,6 +168,30 @@ class StorageSection:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncSection:
+    """How a node with a fresh data directory joins the network."""
+
+    mode: str = key(
+        "auto",
+        kinds.choice("auto", "blocks", "snapshot"),
+        "auto: by a snapshot of all coins if peers are more than ahead_epochs ahead, else by all blocks; blocks: never "
+        "by a snapshot; snapshot: also if they are less ahead.",
+    )
+    ahead_epochs: int = key(
+        "288",
+        kinds.integer(1, 1_000_000, "epochs"),
+        "So far peers must be ahead before a fresh node looks for a snapshot.",
+    )
+    trusted: TrustSetting = key(
+        "",
+        kinds.trusted_block(),
+        "A closing block that you have from people you trust, for a node that joins a network older than its unbonding "
+        "time; genesis: the genesis block is enough. Empty: the one that comes with the release, or else the word of "
+        "peers, if they agree.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SigningSection:
     """The library behind signatures."""
 
@@ -198,6 +223,7 @@ class Config:
     rpc: RpcSection
     masternode: MasternodeSection
     storage: StorageSection
+    sync: SyncSection
     signing: SigningSection
     metrics: MetricsSection
 
@@ -251,6 +277,7 @@ def sections() -> dict[str, type[Any]]:
         "rpc": RpcSection,
         "masternode": MasternodeSection,
         "storage": StorageSection,
+        "sync": SyncSection,
         "signing": SigningSection,
         "metrics": MetricsSection,
     }

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from timecoin.node.anchor import TrustSetting, parse_trust
+
 T = TypeVar("T")
 
 _TRUTH = {
@@ -166,6 +168,14 @@ def _pinned(text: str) -> PinnedPeer:
     if not (_is_literal(host) or _HOST_NAME.match(host)):
         raise ValueError
     return PinnedPeer(bytes.fromhex(node_id), host, port)
+
+
+def trusted_block() -> Kind[TrustSetting]:
+    """``HEIGHT:HASH`` of a closing block, ``genesis`` or nothing."""
+    return Kind(
+        lambda text, base: parse_trust(text),
+        "HEIGHT:HASH of a closing block (hash: 64 hex digits), genesis, or empty",
+    )
 
 
 def optional_literal() -> Kind[HostPort | None]:

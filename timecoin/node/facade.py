@@ -118,6 +118,7 @@ class Facade:
 
     def chain(self) -> face.ChainInfo:
         """How far the chain has come."""
+        progress = self._sync.progress
         return face.ChainInfo(
             best_height=self._sync.best_height,
             syncing=self._sync.syncing,
@@ -125,6 +126,7 @@ class Facade:
             coins=self._storage.chain.tip.coin_count,
             base=self._storage.chain.base,
             snapshots=tuple([each.height for each in self._storage.snapshots_held()]),
+            progress=face.SyncInfo(progress.rate, progress.seconds_left, progress.sources),
         )
 
     def height_of(self, block_hash: Hash) -> Deferred[int | None]:

@@ -117,6 +117,8 @@ class RivalBlocks:
     def on_status(self, view: PeerView) -> None:
         """A peer told its tip: if it is another one than ours, ask to see it."""
         status = view.status
+        if not self._filled:
+            self.applied()
         if status is None or not 0 < status.height - 1 <= self._host.participant.ledger.height:
             return
         height, node_id = status.height - 1, view.peer.node_id

@@ -59,6 +59,7 @@ class Stage(Enum):
     REFUSED = "peers show different chains"
     OFFERS = "looking for snapshots"
     MANIFEST = "fetching a snapshot's manifest"
+    BEGINNING = "beginning to import the snapshot"
     COINS = "fetching coins"
     BLOCKS = "fetching recent blocks"
     FINISHING = "putting the snapshot in place"
@@ -398,7 +399,7 @@ class SnapshotSync:
         self._enter(Stage.MANIFEST)
 
     def _fetch_manifest(self) -> None:
-        assert self._preparation is not None and self._offers is not None and self._offer is not None
+        assert self._preparation is not None and self._offers is not None
         self._offers.work()
         self._preparation.work()
         if self._is_stalled(self._preparation.answered_at):
@@ -435,6 +436,7 @@ class SnapshotSync:
         header = next(each.header for each in self._chain.trusted if each.header.height == manifest.height)
         links = links_for(self._chain, header)
         self._preparation = None
+        self._enter(Stage.BEGINNING)
         store = self._store
         self._desk.work(
             Work(lambda _: store.begin(manifest, state, links), lambda found: self._load(found, manifest), storing=True)
@@ -510,6 +512,7 @@ _STEPS = {
     Stage.REFUSED: SnapshotSync._ask_again,
     Stage.OFFERS: SnapshotSync._look_for_offers,
     Stage.MANIFEST: SnapshotSync._fetch_manifest,
+    Stage.BEGINNING: SnapshotSync._wait,
     Stage.COINS: SnapshotSync._fetch_coins,
     Stage.BLOCKS: SnapshotSync._fetch_blocks,
     Stage.FINISHING: SnapshotSync._wait,

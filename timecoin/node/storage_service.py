@@ -129,11 +129,15 @@ class StorageService(Service):
         self.journal = await self.in_journal_thread(Journal.open, self._directory.path, self._genesis.chain_id)
         if self.chain.tip.height < 0:
             self._write_first_block()
-        self.ledger = LedgerState.decode(self.chain.tip.state)
-        self.last_commit = Commit.decode(self.chain.archive.commit(self.ledger.height))
+        self.read_tip()
         self.replayed = await self.in_journal_thread(lambda: list(self.journal.entries()))
         if self._pack_seconds:
             self._packs.start(self._pack_seconds, now=False)
+
+    def read_tip(self) -> None:
+        """Take ``ledger`` and ``last_commit`` from the chain: at the start, and after a snapshot became the chain."""
+        self.ledger = LedgerState.decode(self.chain.tip.state)
+        self.last_commit = Commit.decode(self.chain.archive.commit(self.ledger.height))
 
     def _open_snapshots(self) -> None:
         record = self.chain.unfinished_import()

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -26,6 +26,7 @@ from timecoin.node.exit_status import ExitStatus
 from timecoin.node.facade import USER_AGENT, Facade
 from timecoin.node.gauges import add_gauges
 from timecoin.node.intake import Intake
+from timecoin.node.joining import Joining, JoinSettings
 from timecoin.node.keys import node_secret, read_secret
 from timecoin.node.membership import Membership
 from timecoin.node.p2p_settings import p2p_config
@@ -34,12 +35,14 @@ from timecoin.node.reports import Reports
 from timecoin.node.root import Child, RootService, Step
 from timecoin.node.snapshot_serving import SnapshotServing
 from timecoin.node.storage_service import StorageService
+from timecoin.node.warm_up import WarmingUp
 from timecoin.ops.metrics import MetricsService, NodeMetrics
 from timecoin.ops.ticks import ReactorTickMonitor
 from timecoin.p2p.handshake import Identity, Masternode
 from timecoin.p2p.netaddress import NetAddress, parse_address
 from timecoin.p2p.service import P2PService
 from timecoin.primitives.signing import SignatureBackend, get_backend
+from timecoin.rpc.facade import NodeFacade
 from timecoin.rpc.server import Limits
 from timecoin.rpc.service import RpcService
 
@@ -120,6 +123,7 @@ class Node:
             reactor,
             [
                 Step("storage", self.storage, 60.0),
+                Step("joining", Later(self._make_joining)),
                 Step("consensus", Later(self._make_consensus)),
                 Step("p2p", Later(self._make_p2p)),
                 Step("rpc", Later(self._make_rpc)),
@@ -129,6 +133,7 @@ class Node:
             Readiness(config.data_dir / READY_FILE),
             exit_status=ExitStatus(),
         )
+        self.joining: Joining
         self.consensus: ConsensusService
         self.sync: ChainSync
         self.intake: Intake
@@ -142,6 +147,57 @@ class Node:
             given.blocks or f"file://{directory / 'blocks.fs'}",
             given.coins or f"file://{directory / 'coins.fs'}",
         )
+
+    # Joining
+
+    def _make_joining(self) -> Joining:
+        given = self._config.sync
+        settings = JoinSettings(given.mode, given.ahead_epochs, given.trusted)
+        around = [self._make_warm_up] if self._config.rpc_endpoints else []
+        self.joining = Joining(
+            self._reactor,
+            self._genesis,
+            self.storage,
+            self._backend,
+            settings,
+            self._join_network,
+            around,
+            knows_anybody=self._knows_anybody(),
+        )
+        return self.joining
+
+    def _knows_anybody(self) -> bool:
+        identity = self._operator_identity()
+        members = Membership(lambda: self.storage.ledger, None if identity is None else identity.operator_key)
+        settings = p2p_config(self._config, self._genesis)
+        file = settings.address_file
+        return bool(
+            settings.pinned or settings.seed_urls or (file is not None and file.exists()) or any(members.addresses())
+        )
+
+    def _join_network(self, joining: Joining) -> P2PService:
+        """Connections that only this node dials, as long as it has nothing to give."""
+        membership = Membership(lambda: self.storage.ledger, None)
+        return P2PService(
+            self._reactor,
+            random.SystemRandom(),
+            self._node_identity(),
+            self._backend,
+            joining,
+            replace(p2p_config(self._config, self._genesis), listen=()),
+            member_key=membership.operator_key,
+            member_addresses=membership.addresses,
+            agent=Agent(self._reactor),
+        )
+
+    def _make_warm_up(self, joining: Joining) -> RpcService:
+        node = WarmingUp(
+            self._genesis,
+            lambda: joining.state,
+            lambda: int(self._reactor.seconds() * 1000),
+            self._reactor.stop,
+        )
+        return self._rpc_service(cast(NodeFacade, node))
 
     # Consensus
 
@@ -168,6 +224,7 @@ class Node:
         self.consensus.offer = lambda tx: self.intake.offer(tx, None)
         self.consensus.bad_block = self.sync.bad_block
         self.consensus.ticked = self.sync.tick
+        self.sync.checkpoint, self.sync.wrong_chain = self.joining.checkpoint, self.root.abort
         self.consensus.height_opened = self._height_opened
         self.consensus.epoch_opened = self._epoch_opened
         return self.consensus
@@ -230,7 +287,6 @@ class Node:
     # RPC
 
     def _make_rpc(self) -> RpcService:
-        config = self._config
         self.facade = Facade(
             genesis=self._genesis,
             storage=self.storage,
@@ -242,10 +298,12 @@ class Node:
             stop=self._reactor.stop,
         )
         add_gauges(self.metrics, self.storage, self.consensus, self.sync, self.p2p)
+        return self._rpc_service(self.facade)
+
+    def _rpc_service(self, node: NodeFacade) -> RpcService:
+        config = self._config
         limits = Limits(config.rpc.max_connections, config.rpc.max_request_bytes, config.rpc.timeout)
-        return RpcService(
-            self._reactor, self.facade, config.rpc_endpoints, config.cookie_path, limits, config.rpc.max_batch
-        )
+        return RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, limits, config.rpc.max_batch)
 
 
 def build(config: Config, reactor: Any) -> RootService:

@@ -119,8 +119,18 @@ class NetworkInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncInfo:
+    """How catching up goes: blocks a second, seconds left (both None while that is not known), and how many peers
+    deliver."""
+
+    rate: float | None
+    seconds_left: int | None
+    sources: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChainInfo:
-    """How far the chain here has come: ``best_height`` is the highest that a peer told of.
+    """How far the chain here has come: ``best_height`` is the network's, as far as one peer cannot make it up.
 
     All blocks from ``base`` on are here; it is above 0 when the chain was joined with a snapshot. ``snapshots`` are
     the heights of those that are held for others, newest first.
@@ -132,6 +142,7 @@ class ChainInfo:
     coins: int
     base: int = 0
     snapshots: tuple[int, ...] = ()
+    progress: SyncInfo = SyncInfo(None, None, 0)
 
 
 @dataclass(frozen=True, slots=True)

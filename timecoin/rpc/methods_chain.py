@@ -9,7 +9,7 @@ from timecoin.primitives.transaction import make_outpoint
 from timecoin.rpc.arguments import HashArg, Verbosity
 from timecoin.rpc.codec import amount
 from timecoin.rpc.errors import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, RpcError
-from timecoin.rpc.facade import BlockPruned
+from timecoin.rpc.facade import BlockPruned, ChainInfo
 from timecoin.rpc.render import block_json, header_json, script_json
 from timecoin.rpc.table import Context, method
 
@@ -29,6 +29,7 @@ def getblockchaininfo(context: Context) -> dict[str, Any]:
         "mediantime": tip.header.slot_time,
         "verificationprogress": 1.0 if best == 0 else round(tip.height / best, 6),
         "initialblockdownload": chain.syncing,
+        "syncprogress": _sync_json(chain),
         "size_on_disk": chain.size_on_disk,
         "pruned": chain.base > 0,
         **({"pruneheight": chain.base} if chain.base else {}),
@@ -40,6 +41,18 @@ def getblockchaininfo(context: Context) -> dict[str, Any]:
         "supply": amount(tip.supply),
         "state_hash": display(tip.state_hash),
         "warnings": [],
+    }
+
+
+def _sync_json(chain: ChainInfo) -> dict[str, Any] | None:
+    """How catching up goes; null when there is nothing to catch up with."""
+    if not chain.syncing:
+        return None
+    progress = chain.progress
+    return {
+        "blocks_per_second": None if progress.rate is None else round(progress.rate, 1),
+        "seconds_left": progress.seconds_left,
+        "sources": progress.sources,
     }
 
 
