@@ -156,6 +156,7 @@ class Node:
     def _look_at_clock(self) -> None:
         self.participant.tick(self.now_ms())
         self.gossip.tick(self.now_ms())
+        self.sync.tick()
 
     # Host
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from timecoin.simulation.world import World
 
 TICK = 100 * MILLISECOND
+COMPARE = SECOND
+"""Between two looks at the peers' clocks."""
 MAX_POOL_BYTES = 32 << 20
 SHELF_BYTES = 8 << 20
 
@@ -131,6 +133,7 @@ class Node:
         self._journal_writes: Writes = deque()
         self._chain_writes: Writes = deque()
         self._pumping = self._ticking = False
+        self._compare_at = 0
         self._flush_due: int | None = None
         self._pace = FlushPace()
         self.participant = Participant(
@@ -232,9 +235,13 @@ class Node:
         self.later(TICK, self._tick)
 
     def _look_at_clock(self) -> None:
-        self.participant.clock_offset(self.world.clock_offset_of(self))
+        now = self.world.clock.now
+        if now >= self._compare_at:
+            self._compare_at = now + COMPARE
+            self.participant.clock_offset(self.world.clock_offset_of(self))
         self.participant.tick(self.now_ms())
         self.gossip.tick(self.now_ms())
+        self.sync.tick()
 
     # Peers
 
