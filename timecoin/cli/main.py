@@ -9,6 +9,7 @@ from timecoin.cli.devnet import devnet
 from timecoin.cli.genesis import genesis
 from timecoin.cli.payment_demo import demo_payment
 from timecoin.cli.rpc import rpc
+from timecoin.cli.simulate import simulate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,5 +18,5 @@ def main() -> None:
     """Make and use TimeCoin networks. The node itself is `twistd timecoin`."""
 
 
-for command in (rpc, genesis, devnet, demo_payment):
+for command in (rpc, genesis, devnet, demo_payment, simulate):
     main.add_command(command)

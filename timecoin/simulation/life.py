@@ -17,6 +17,7 @@ from timecoin.simulation.faults.membership import NEWCOMER_TIER, end_suspension
 from timecoin.simulation.faults.table import FAULTS
 from timecoin.simulation.genesis import FUNDS, make_genesis, operator
 from timecoin.simulation.keys import Key
+from timecoin.simulation.mutants import mutated
 from timecoin.simulation.node import Node
 from timecoin.simulation.plan import Fault, Plan
 from timecoin.simulation.trace import Trace, on_disk
@@ -240,15 +241,19 @@ _NEED_COPIES = frozenset({"backup", "old_journal", "old_chain"})
 
 
 def live(plan: Plan, trace: Trace | None = None) -> Outcome:
-    """Live a plan to its end, or to the first thing that must never be. Whatever the code under test raises is one."""
-    life = Life(plan, trace)
-    try:
-        life.run()
-    except Violation as violation:
-        return _broken(life, violation.invariant, violation.what)
-    except Exception:
-        return _broken(life, "crash", traceback.format_exc())
-    return life.outcome(None)
+    """Live a plan to its end, or to the first thing that must never be. Whatever the code under test raises is one.
+
+    ``KeyError`` when there is no such mutant.
+    """
+    with mutated(plan.mutant):
+        life = Life(plan, trace)
+        try:
+            life.run()
+        except Violation as violation:
+            return _broken(life, violation.invariant, violation.what)
+        except Exception:
+            return _broken(life, "crash", traceback.format_exc())
+        return life.outcome(None)
 
 
 def _broken(life: Life, invariant: str, what: str) -> Outcome:
