@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger import builders
 from tests.storage.joined import Source, StoredChain, grow, grown, links_of, opened
-from tests.storage.samples import merge_all, scratch, tree_of
+from tests.storage.samples import merge_all, scratch, tree_of, uris
 from timecoin.consensus.jobs import JudgeDecided
 from timecoin.ledger.coins import encode_coin
 from timecoin.ledger.snapshot_chunk import ChunkMismatch, check_chunk
@@ -19,8 +19,9 @@ from timecoin.node.storage_service import committed_block
 from timecoin.primitives.block import Commit
 from timecoin.storage import importing
 from timecoin.storage.chain import ChainStore
-from timecoin.storage.errors import BlockPruned, ImportRefused, UnknownBlock, WriteFailed
+from timecoin.storage.errors import BlockPruned, CoinsOutOfStep, ImportRefused, UnknownBlock, WriteFailed
 from timecoin.storage.importing import SnapshotImport
+from timecoin.storage.rebuild import rebuild_coins
 from timecoin.storage.snapshot_files import SnapshotFiles
 
 
@@ -152,6 +153,31 @@ class WholeTest(ImportTestCase):
         for index in range(len(manifest.ranges)):
             self.assertEqual(files.chunk(manifest.snapshot_id, index), self.source.chunk(index))
         self.assertEqual(files.state_part(manifest.snapshot_id, 0), self.source.state)
+
+
+class LostCoinsTest(ImportTestCase):
+    def test_a_chain_that_was_joined_cannot_be_rebuilt_from_its_blocks(self) -> None:
+        self.joined().close()
+        where = self.path / "fresh"
+        for each in where.glob("coins.fs*"):
+            each.unlink()
+        self.assertRaises(CoinsOutOfStep, self.fresh)
+        steps = rebuild_coins(*uris(where), self.chain.genesis.chain_id, lambda height, block: ({}, ()))
+        self.assertRaises(BlockPruned, list, steps)
+
+    def test_an_import_whose_coins_are_lost_begins_anew(self) -> None:
+        store = self.fresh()
+        self.source.load(self.begin(store), 0)
+        self.source.add_block(self.begin(store))
+        store.close()
+        for each in (self.path / "fresh").glob("coins.fs*"):
+            each.unlink()
+        store = self.fresh()
+        self.assertIsNone(store.unfinished_import())
+        work = self.begin(store)
+        self.source.give_all(work)
+        store.imported(work.finish())
+        self.check(store)
 
 
 class OrderTest(ImportTestCase):

@@ -143,7 +143,8 @@ class SnapshotImport:
         self._writer = writer
         self._place = None if files is None else _made(files.joining(record.manifest.height))
         with reading(coins) as root:
-            self._loaded = set(root["loading"].loaded)
+            loaded: int = root["loading"].loaded
+            self._loaded = {index for index in range(len(record.manifest.ranges)) if loaded >> index & 1}
             self._complete = root["loading"].complete
         with reading(blocks) as root:
             self._lowest = root["joining"].lowest
@@ -180,7 +181,7 @@ class SnapshotImport:
         with committing(self._coins) as root:
             loading = root["loading"]
             loading.coins.update(coins)
-            loading.loaded = (*loading.loaded, index)
+            loading.loaded |= 1 << index
             loading.count += len(coins)
         self._loaded.add(index)
 

@@ -116,12 +116,13 @@ class Joining(Persistent):  # type: ignore[misc]
 
 class Loading(Persistent):  # type: ignore[misc]
     """
-    The trees that take the place of the present ones when the import is through, and the ranges that are in them.
+    The trees that take the place of the present ones when the import is through, and the ranges that are in them: bit i
+    of ``loaded`` is range i.
     """
 
     def __init__(self, snapshot_id: bytes, height: int, coins: Any, txids: Any, twins: Any) -> None:
         self.snapshot_id, self.height = snapshot_id, height
         self.coins, self.txids, self.twins = coins, txids, twins
-        self.loaded: tuple[int, ...] = ()
+        self.loaded = 0
         self.count = 0
         self.complete = False
