@@ -24,6 +24,7 @@ class SigningPermit:
         self._fresh = fresh
         self._heard: dict[bytes, int] = {}
         self._complete: set[bytes] = set()
+        self._network: tuple[PowerSet, int] | None = None
         self._overridden = 0
         self.silent_until = silent_until
         self.exchanged = False
@@ -33,7 +34,9 @@ class SigningPermit:
 
         ``complete``: it has also shown whatever of mine it has in the epoch and height at hand.
         """
-        self._heard[operator_key] = epoch
+        if self._heard.get(operator_key) != epoch:
+            self._heard[operator_key] = epoch
+            self._network = None
         if complete:
             self._complete.add(operator_key)
 
@@ -41,6 +44,7 @@ class SigningPermit:
         """The connection to a masternode ended before the exchange was complete."""
         if not self.exchanged:
             self._heard.pop(operator_key, None)
+            self._network = None
             self._complete.discard(operator_key)
 
     def _claims(self, members: PowerSet) -> list[tuple[int, int]]:
@@ -53,6 +57,12 @@ class SigningPermit:
 
         A single liar cannot move it, unlike the plain maximum.
         """
+        # Asked at every look at the clock and at every status, and mostly the same as before.
+        if self._network is None or self._network[0] is not members:
+            self._network = (members, self._believed(members))
+        return self._network[1]
+
+    def _believed(self, members: PowerSet) -> int:
         power = 0
         for epoch, weight in sorted(self._claims(members), reverse=True):
             power += weight

@@ -9,7 +9,7 @@ no quorum decided is dropped; one that is slow, or lags, never is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -113,7 +113,7 @@ class ChainSync:
         self._rivals.applied()
         self._rivals.on_status(view)
         # In health nothing follows from it; every one of many peers tells its status every second.
-        if self._has_work(self._sources[view.peer.node_id]):
+        if self._has_work((self._sources[view.peer.node_id],)):
             self.work()
 
     def peer_lost(self, view: PeerView) -> None:
@@ -197,12 +197,12 @@ class ChainSync:
 
     def tick(self) -> None:
         """Call it some times a second: who is slow is noticed by the clock."""
-        if any(self._has_work(each) for each in self._sources.values()):
+        if self._has_work(self._sources.values()):
             self.work()
 
-    def _has_work(self, source: Source) -> bool:
+    def _has_work(self, sources: Iterable[Source]) -> bool:
         tip = self._host.participant.ledger.height
-        return bool(len(self._queue) or source.requests or source.view.height > tip + 1)
+        return len(self._queue) > 0 or any(each.requests or each.view.height > tip + 1 for each in sources)
 
     def work(self) -> None:
         """Adopt what is here, check what came, ask for what is missing."""
