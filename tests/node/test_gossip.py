@@ -135,6 +135,19 @@ class GossipTest(SynchronousTestCase):
         self.gossip.on_status(view, self.status(sequences=(), epoch=2), self.now)
         self.assertEqual(peer.take(wire.Bundles), [])
 
+    def test_a_slow_peer_is_not_buried(self) -> None:
+        """What is on its way to a peer that does not get on is not sent again with each of its statuses."""
+        self.hear(self.bundle(2, 1), self.bundle(2, 2))
+        peer, view = self.connect(1)
+        sent = []
+        for number in range(1, 40):
+            self.gossip.on_status(view, self.status(sequences=()), self.now)
+            sent += [number for _ in peer.take(wire.Bundles)]
+        self.assertEqual(sent, [1, 3, 7, 15, 23, 31, 39])
+        self.gossip.on_status(view, self.status(sequences=((2, 1),)), self.now)
+        self.gossip.on_status(view, self.status(sequences=((2, 1),)), self.now)
+        self.assertEqual([len(m.bundles) for m in peer.take(wire.Bundles)], [1])
+
     def test_a_full_bundle_is_sent(self) -> None:
         """8,192 txids are more than a batch of bundles; the next ones follow with the next status."""
         txids = tuple(n.to_bytes(32, "little") for n in range(8_192))

@@ -130,6 +130,7 @@ class Gossip:
             view.sequences.clear()
             view.told.clear()
             view.sent.clear()
+            view.resends.clear()
             view.connected = 0
         self._update_reachable()
 
@@ -250,15 +251,20 @@ class Gossip:
     def _is_due(self, view: PeerView, signer: int, has: int) -> bool:
         """Does the peer lack what we had at its last status? What is under way to it is not sent twice.
 
-        It is due when the peer did not get on since then, or has all of the batch that it was sent.
+        It is due when the peer did not get on since then, or has all of the batch that it was sent. A peer that
+        does not get on with what it was sent is slow, not forgetful: the same is sent again at ever fewer statuses.
         """
         previous_has, previous_highest = view.told.get(signer, (-1, 0))
         view.told[signer] = has, self._shelf.highest[signer]
         got_on = has != previous_has and has != view.sent.get(signer)
+        resend = view.resends.get(signer)
+        if resend is not None and resend.after == has and view.statuses < resend.due:
+            return False
         return view.statuses == 1 or (has < previous_highest and not got_on)
 
     def _send_bundles(self, view: PeerView, signer: int, after: int) -> None:
         batch: list[bytes] = []
+        view.resend_later(signer, after)
         for sequence, encoded in self._shelf.after(signer, after, _BATCH_BYTES):
             if encoded is None:
                 self._read_bundle(view.peer, signer, sequence)

@@ -43,12 +43,26 @@ class GossipPeer(Protocol):
         ...
 
 
+MOST_STATUSES_BETWEEN = 8
+"""However slow a peer is, what it lacks is sent again at every so many of its statuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """What comes ``after`` that number was sent; it is sent again with status number ``due`` at the earliest."""
+
+    after: int
+    due: int
+    wait: int
+
+
 @dataclass(slots=True, eq=False)
 class PeerView:
     """What is believed of one peer. ``sequences``: the highest bundle of each signer that it has without a
     gap.
 
-    ``told``: that of its last status and ours then; ``sent``: up to which number it was sent some in answer.
+    ``told``: that of its last status and ours then; ``sent``: up to which number it was sent some in answer;
+    ``resends``: when it may be sent the same again.
     ``evidence``: that which it has, encoded, of what we hold.
     """
 
@@ -60,8 +74,15 @@ class PeerView:
     connected: int = 0
     told: dict[int, tuple[int, int]] = field(default_factory=dict)
     sent: dict[int, int] = field(default_factory=dict)
+    resends: dict[int, Resend] = field(default_factory=dict)
     sequences: dict[int, int] = field(default_factory=dict)
     epoch: int = 0
     height: int = 0
     inventory: list[bytes] = field(default_factory=list)
     evidence: set[bytes] = field(default_factory=set)
+
+    def resend_later(self, signer: int, after: int) -> None:
+        """It is being sent what comes after a number: not again before twice as many statuses as the last time."""
+        last = self.resends.get(signer)
+        wait = 2 if last is None or last.after != after else min(2 * last.wait, MOST_STATUSES_BETWEEN)
+        self.resends[signer] = Resend(after, self.statuses + wait, wait)
