@@ -42,6 +42,7 @@ class Admitting(Settling):
             )
         except TxInvalid as error:
             self._look_for_breach(tx.txid, error)
+            self._look_for_rival_votes(tx, error)
             self.counter.tallies.unkeep(tx.txid)
             if tx.txid in self.voter.unlocked:
                 self.restore_locks(tx)
@@ -51,6 +52,16 @@ class Admitting(Settling):
         """A quorum of this epoch for a coin that the decided chain has spent otherwise: R12."""
         if isinstance(error, MissingInputs) and not self._applying and self.has_certificate(txid):
             self._violated(ev.Breach.RIVAL_CERTIFICATES, (txid,), self.certificate(txid))
+
+    def _look_for_rival_votes(self, tx: Transaction, error: TxInvalid) -> None:
+        """Its rival is final: who voted for both? Bodies that nobody voted for are not kept: they are not verified."""
+        tally = self.counter.tallies.get(tx.txid)
+        if not isinstance(error, RivalFinal) or tally is None or not tally.votes:
+            return
+        for outpoint in tx.outpoints():
+            for rival in self.pool.spenders(outpoint):
+                if rival.final:
+                    self._events.extend(self.counter.settled(rival.tx, tx))
 
     def admit(self, prepared: Prepared, now: int, *, local: bool = False) -> None:
         """Take a prepared transaction whose ``checks`` hold.

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.events import AckAfterSeal, Equivocation, RivalVotes
+from timecoin.consensus.rivalries import Rivalries
 from timecoin.consensus.sequences import MAX_FORKS, Seen, Sequence
 from timecoin.consensus.tally import Tallies, Tally, signers_of
 from timecoin.ledger.powerset import PowerSet
 from timecoin.mempool.pool import Pool
 from timecoin.primitives.hashes import Hash
+from timecoin.primitives.transaction import Transaction
 
 
 class Counted:
@@ -42,6 +44,7 @@ class Counter:
         self.members = members
         self.tallies = Tallies(members)
         self.sequences = [Sequence() for _ in members.members]
+        self.rivalries = Rivalries()
         self.seals_mask = 0
         self._pool = pool
         self.is_archived = is_archived
@@ -104,6 +107,8 @@ class Counter:
         bit, power = 1 << signer, self.members.members[signer].power
         get = self.tallies.get
         for txid in bundle.votes:
+            if txid in self.rivalries:
+                counted.offences += self.rivalries.voted(bundle, txid)
             tally = get(txid) or (self._open(txid, counted) if whole else None)
             if tally is None or tally.votes & bit or not (whole or tally.entry is not None):
                 continue
@@ -164,6 +169,16 @@ class Counter:
     def _just_exceeded_third(self, tally: Tally, signer: int) -> bool:
         before = tally.vote_power - self.members.members[signer].power
         return self.members.exceeds_third(tally.vote_power) and not self.members.exceeds_third(before)
+
+    def settled(self, winner: Transaction, loser: Transaction) -> list[RivalVotes]:
+        """``winner`` took a coin of ``loser``, which left the pool: whoever votes for both, before or after that, is found
+        all the same. Returns who did so until now.
+        """
+        winners, losers = [
+            tally.vote_bundles if tally is not None else []
+            for tally in (self.tallies.get(winner.txid), self.tallies.get(loser.txid))
+        ]
+        return self.rivalries.add(winner, loser, (winners, losers))
 
     def find_rival_votes(self, tally: Tally, mask: int, counted: Counted) -> None:
         """Look for signers of ``mask`` that voted for a rival as well (protocol.md 3, evidence)."""

@@ -184,7 +184,7 @@ class Finality(Admitting):
         for outpoint in tx.outpoints():
             for rival in self.pool.spenders(outpoint):
                 if rival.txid in self.pool:
-                    self._reject(rival, REJECTED_RIVAL, txid)
+                    self._reject(rival, REJECTED_RIVAL, tx)
         self._archived.add(txid)
         self.counter.tallies.remove(txid)
         self.voter.archived(txid)

@@ -11,6 +11,7 @@ from timecoin.consensus.tally import Tally
 from timecoin.mempool.entry import Entry, all_ancestors, descendants
 from timecoin.mempool.errors import RivalFinal
 from timecoin.primitives.hashes import Hash
+from timecoin.primitives.transaction import Transaction
 
 REJECTED_RIVAL = RivalFinal.code
 REJECTED_PARENT = "parent-rejected"
@@ -61,25 +62,27 @@ class Settling(FinalityView):
         self._events.append(ev.Final(entry.txid, milliseconds, archived))
         for rival in self.pool.rivals(entry):
             if rival.txid in self.pool:
-                self._reject(rival, REJECTED_RIVAL, entry.txid)
+                self._reject(rival, REJECTED_RIVAL, entry.tx)
 
     def _evict(self, entry: Entry) -> None:
         self._remove(entry, None)
         self._events.append(ev.Evicted(entry.txid))
 
-    def _remove(self, entry: Entry, winner: Hash | None) -> None:
+    def _remove(self, entry: Entry, winner: Transaction | None) -> None:
         self.pool.remove(entry)
         self._certified.discard(entry)
-        self.counter.tallies.unkeep(entry.txid, winner)
+        if winner is not None:
+            self.counter.settled(winner, entry.tx)
+        self.counter.tallies.unkeep(entry.txid, winner.txid if winner is not None else None)
         self._version += 1
 
-    def _reject(self, entry: Entry, code: str, winner: Hash | None = None) -> None:
+    def _reject(self, entry: Entry, code: str, winner: Transaction | None = None) -> None:
         """Take ``entry`` and everything that spends from it out for good."""
         for child in reversed(descendants(entry)):
             self._reject_one(child, REJECTED_PARENT, None)
         self._reject_one(entry, code, winner)
 
-    def _reject_one(self, entry: Entry, code: str, winner: Hash | None) -> None:
+    def _reject_one(self, entry: Entry, code: str, winner: Transaction | None) -> None:
         self._remove(entry, winner)
         self._reasons[entry.txid] = code
         self._events.append(ev.Rejected(entry.txid, code))
