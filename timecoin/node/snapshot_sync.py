@@ -309,8 +309,15 @@ class SnapshotSync:
         ready = [peer for peer in newer if peer.rests_until <= now]
         if ready:
             self._follower.follow(min(ready, key=lambda peer: (peer.failures, peer.key)))
-        elif not newer and any(peer.epoch for peer in self._desk.peers.values()):
+        elif self._has_newest(newer):
             self._headers_followed()
+
+    def _has_newest(self, newer: Sequence[JoinPeer]) -> bool:
+        """Is all followed that anybody shows? Who claims more and did not answer does not count, if others did."""
+        if not newer:
+            return any(peer.epoch for peer in self._desk.peers.values())
+        reached = self._chain.epoch + 1
+        return any(0 < peer.epoch <= reached and not peer.failures for peer in self._desk.peers.values())
 
     def _headers_followed(self) -> None:
         if not self._is_behind(self._chain.epoch + 1):
@@ -410,7 +417,8 @@ class SnapshotSync:
 
     def _false_offer(self, reason: str) -> None:
         """Manifest or state is a lie: so are all who offer that snapshot."""
-        assert self._offers is not None and self._offer is not None
+        if self._offers is None or self._offer is None:
+            return
         for peer in self._offers.refuse(self._offer):
             self._desk.drop(peer, f"a false snapshot: {reason}")
             self._forget(peer)
@@ -418,6 +426,9 @@ class SnapshotSync:
 
     def _try_another(self, reason: str) -> None:
         self._tries += 1
+        for part in (self._coins, self._blocks):
+            if part is not None:
+                part.stop()
         if self._offers is not None and self._offer is not None:
             self._offers.refuse(self._offer)
         self._offer = self._preparation = self._coins = self._blocks = None

@@ -230,6 +230,7 @@ class Coins:
         self.done = len(manifest.ranges) - len(missing)
         self.total = len(manifest.ranges)
         self._storing = 0
+        self._stopped = False
         self._failed: dict[int, bytes] = {}
         self.fetch = Fetch[int](desk, holders, lambda index: wire.GetChunk(manifest.snapshot_id, index))
         self.fetch.add(missing)
@@ -265,7 +266,14 @@ class Coins:
             )
         )
 
+    def stop(self) -> None:
+        """It is given up: nothing more is stored."""
+        self._stopped = True
+        self.fetch.stop()
+
     def _store(self, index: int, coins: Sequence[tuple[bytes, bytes]], data: bytes) -> None:
+        if self._stopped:
+            return
         self._failed.pop(index, None)
         target = self._target
         self._desk.work(Work(lambda _: target.load(index, coins, data), then=lambda _: self._stored(), storing=True))
@@ -279,6 +287,8 @@ class Coins:
         first = self._failed.setdefault(index, peer.key)
         self._desk.drop(peer, f"a false chunk {index}: {problem}")
         self.fetch.lost(peer)
+        if self._stopped:
+            return
         if first != peer.key:
             self._false(f"range {index} failed from two peers")
         else:
@@ -306,7 +316,7 @@ class Blocks:
         self._next = self._from
         self._average = 2_000
         self._here: dict[int, tuple[JoinPeer, bytes]] = {}
-        self._storing = False
+        self._storing = self._stopped = False
         self.fetch = Fetch[_Range](desk, lambda: desk.peers.values(), lambda each: wire.GetBlocks(*each))
         self._ranges: dict[bytes, list[_Range]] = {}
 
@@ -376,7 +386,14 @@ class Blocks:
             )
         )
 
+    def stop(self) -> None:
+        """It is given up: nothing more is stored."""
+        self._stopped = True
+        self.fetch.stop()
+
     def _add(self, block: Block, raw: bytes) -> None:
+        if self._stopped:
+            return
         target = self._target
 
         def add(_: object) -> tuple[int, bytes] | None:

@@ -13,7 +13,7 @@ from timecoin.primitives.hashes import Hash, display
 from timecoin.primitives.signing import SignatureBackend, check_all
 
 LINKS_AT_ONCE = 256
-ANSWER_MS = 15_000
+ANSWER_MS = 8_000
 
 
 class ForgedLinks(Exception):
