@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-import ZODB.FileStorage.FileStorage as FileStorage
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.joiners import EPOCHS, Disk, Joiner, Server, Source, shared_source
@@ -22,7 +22,7 @@ Said = Sequence[wire.Message] | None
 class JoinCase(SynchronousTestCase):
     def setUp(self) -> None:
         # Thousands of them; that what is written is durable others test.
-        for module in (os, FileStorage):
+        for module in (os, sys.modules["ZODB.FileStorage.FileStorage"]):
             self.patch(module, "fsync", lambda descriptor: None)
         self.source = shared_source(self)
 
