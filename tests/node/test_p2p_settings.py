@@ -38,5 +38,10 @@ class P2PSettingsTests(SynchronousTestCase):
             peers = settings(idle_timeout=idle).peers
             self.assertEqual((peers.idle_timeout, peers.ping_interval), (idle, ping))
 
+    def test_masternodes_are_dialled_again_within_a_round(self) -> None:
+        for propose, hello in ((3_000, 10_000), (1_000, 4_000)):
+            found = settings(timeout_propose=propose)
+            self.assertEqual((found.dialling.last_wait_wanted, found.peers.hello_timeout), (propose, hello))
+
     def test_the_address_book_is_named_after_what_it_is(self) -> None:
         self.assertEqual(settings().address_file, Path("/somewhere/data/peers.msgpack"))

@@ -103,8 +103,9 @@ class ConnectTests(NetCase):
         self.assertEqual(1, len(self.net.dials))
         self.assertEqual(0, len(self.net.nodes["a"].book))
 
-    def test_waits_grow_and_jitter(self) -> None:
-        self.net.node("a", A, config={"pinned": (pin(B),)})
+    def gaps(self, policy: DialPolicy) -> list[float]:
+        """Seconds between dials of a pinned peer that is not there, in 200 seconds."""
+        self.net.node("a", A, config={"pinned": (pin(B),), "dialling": policy})
         self.net.start()
         moments = []
         for _ in range(400):
@@ -112,10 +113,28 @@ class ConnectTests(NetCase):
             self.net.run(0.5, step=0.5)
             if len(self.net.dials) > before:
                 moments.append(self.net.clock.seconds())
-        gaps = [b - a for a, b in itertools.pairwise(moments)]
-        self.assertTrue(5 <= len(moments) <= 20, moments)
+        return [b - a for a, b in itertools.pairwise(moments)]
+
+    def test_waits_grow_and_jitter(self) -> None:
+        gaps = self.gaps(DialPolicy(last_wait_wanted=30_000))
+        self.assertTrue(4 <= len(gaps) <= 20, gaps)
         self.assertLessEqual(max(gaps), 46)
         self.assertGreater(gaps[4], 4 * gaps[0])
+
+    def test_whoever_is_wanted_is_tried_again_soon(self) -> None:
+        """Two rounds after a cut of any length masternodes have found each other again."""
+        self.assertLessEqual(max(self.gaps(DialPolicy())), 5)
+
+    def test_a_dial_into_a_black_hole_is_given_up(self) -> None:
+        """A SYN that nobody answers is sent again ever later: a dial of its own finds a healed path sooner."""
+        for host, seconds in ((B, 10), ("a" * 56 + ".onion", 45)):
+            net = Net()
+            net.node("a", A, config={"pinned": (f"{host}:24100",), "dialling": DialPolicy(onion=True)})
+            net.start()
+            net.clock.advance(seconds - 0.1)
+            self.assertEqual((1, 1), (len(net.dials), len(net.waiting)))
+            net.clock.advance(0.2)
+            self.assertEqual((1, 0), (len(net.dials), len(net.waiting)))
 
     def test_a_lost_peer_is_dialled_again(self) -> None:
         self.net.node("a", A, config={"pinned": (pin(B),)})

@@ -11,6 +11,8 @@ from timecoin.p2p.dialer import DialPolicy
 from timecoin.p2p.owner import PeerSettings
 
 ADDRESS_FILE = "peers.msgpack"
+_HELLO_ROUNDS = 4
+"""With short epochs, so many propose time-outs bound the dial and the handshake."""
 _PINGS = 3
 """So many pings fit into the time after which a silent peer is given up: one or two may be lost."""
 
@@ -24,13 +26,22 @@ def p2p_config(config: Config, genesis: Genesis) -> P2PConfig:
         address_file=config.data_dir / ADDRESS_FILE,
         allow_private=genesis.network_info.allows_private_addresses,
         slots=Slots(max_inbound=config.p2p.max_inbound),
-        dialling=DialPolicy(outbound=config.p2p.max_outbound, onion=config.p2p.onion),
+        dialling=_dial_policy(config, genesis.parameters),
         peers=_peer_settings(genesis.parameters),
     )
 
 
+def _dial_policy(config: Config, params: Parameters) -> DialPolicy:
+    """Masternodes that lost each other try again within a round, so that two rounds after a cut they go on."""
+    return DialPolicy(
+        outbound=config.p2p.max_outbound, onion=config.p2p.onion, last_wait_wanted=params.timeout_propose
+    )
+
+
 def _peer_settings(params: Parameters) -> PeerSettings:
-    usual = PeerSettings().ping_interval
+    usual = PeerSettings()
     return PeerSettings(
-        idle_timeout=params.idle_timeout, ping_interval=max(1, min(usual, params.idle_timeout // _PINGS))
+        hello_timeout=min(usual.hello_timeout, _HELLO_ROUNDS * params.timeout_propose),
+        idle_timeout=params.idle_timeout,
+        ping_interval=max(1, min(usual.ping_interval, params.idle_timeout // _PINGS)),
     )

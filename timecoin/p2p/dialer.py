@@ -79,12 +79,12 @@ class DialPolicy:
     """
 
     outbound: int = 10
-    at_once: int = 16
+    at_once: int = 32
     onion: bool = False
     tick: int = 500
     first_wait: int = 1_000
     last_wait: int = 600_000
-    last_wait_wanted: int = 30_000
+    last_wait_wanted: int = 3_000
     proven_after: int = 30_000
 
 

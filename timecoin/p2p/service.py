@@ -44,8 +44,8 @@ __all__ = ["P2PConfig", "P2PService"]
 
 #: How often clock, address book and bootstrap are looked after, in seconds.
 CARE_INTERVAL = 60.0
-#: How long a dial may take, in seconds; Tor needs most of it.
-DIAL_TIMEOUT = 45.0
+#: How long a dial through Tor may take, in seconds; a direct one has as long as the hello.
+ONION_DIAL_TIMEOUT = 45.0
 _ROUNDS_TO_ASK = ASK_EVERY_MS // 60_000
 #: Ends of a connection that say nothing against dialling the same address again.
 _BLAMELESS = frozenset({Code.DUPLICATE, Code.REPLACED, Code.SHUTTING_DOWN})
@@ -265,7 +265,8 @@ class P2PService(Service):
         factory = self.tls.wrap(_PeerFactory(make), True, self.clock)
         attempt: Deferred[Any] = self._connector(target.host, target.port).connect(factory)
         self._connecting[attempt] = None
-        attempt.addTimeout(DIAL_TIMEOUT, self.clock)
+        onion = target.host.endswith(".onion")
+        attempt.addTimeout(ONION_DIAL_TIMEOUT if onion else self.settings.hello_timeout / 1000, self.clock)
         attempt.addErrback(self._dial_failed, target)
         attempt.addBoth(lambda _: self._connecting.pop(attempt, None))
 
