@@ -225,6 +225,24 @@ class DamageTest(LogTestCase):
         self.assertIsNone(log.damaged)
         self.assertEqual(len(self.records(log)), 2)
 
+    def test_zeros_behind_whatever_was_written(self) -> None:
+        """The file had its new length, and the power went before all of it was written; it is marked finished last."""
+        start = self.ends[2]
+        whole = self.whole[: start + 16] + b"c" + self.whole[start + 17 :]
+        for cut in [*range(self.ends[2], self.ends[2] + 40), *range(self.ends[2] + 40, self.ends[3] - 8, 31)]:
+            log = self.with_file(whole[:cut] + bytes(self.ends[3] - cut))
+            self.assertIsNone(log.damaged, cut - self.ends[2])
+            self.assertEqual(self.records(log), [b"one" * 50, b"two" * 50])
+            self.shut(log)
+
+    def test_a_finished_transaction_is_not_cut_off_for_a_bit_in_its_status(self) -> None:
+        for start in self.ends[:3]:
+            for status in (b"\0", b"!", b"\x60"):
+                log = self.with_file(self.whole[: start + 16] + status + self.whole[start + 17 :])
+                if log.damaged is None:
+                    self.assertEqual(len(self.records(log)), 3, (start, status))
+                self.shut(log)
+
     def test_changed_bytes_never_pass_as_intact(self) -> None:
         """
         A changed byte is noticed, or it was without meaning (padding, time stamps) and all records are there.

@@ -4,6 +4,9 @@ Cutting off a FileStorage's unfinished last transaction, and nothing more than t
 FileStorage repairs such a file by itself, by truncating it. It does the same in the middle of a file when a
 damaged header looks unfinished, and then everything after it is gone without an error; and after a tail of
 zeros, as a power cut leaves them, it forgets its last transaction's number and fails.
+
+A finished transaction repeats its length at its end, so that one whose header alone was written, with zeros
+behind it, is told from a finished one in whose header a bit has turned.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ _HEADER = Struct(TRANS_HDR)
 _START = 4
 _LENGTH = 8
 _UNFINISHED = b"c"
+_BLANK = b"\0"
 
 
 def repair_tail(path: Path) -> None:
@@ -59,8 +63,18 @@ def _first_unfinished(stream: BinaryIO, size: int) -> int:
         length, status = header
         if status == _UNFINISHED or length < _HEADER.size or at + length + _LENGTH > size:
             break
+        if _is_torn(stream, at, length, status):
+            break
         at += length + _LENGTH
     return at
+
+
+def _is_torn(stream: BinaryIO, at: int, length: int, status: bytes) -> bool:
+    """Whether the header broke off before its status, and zeros stand for the rest."""
+    if status != _BLANK:
+        return False
+    stream.seek(at + length)
+    return int.from_bytes(stream.read(_LENGTH), "big") != length
 
 
 def _holds_more(stream: BinaryIO, start: int, size: int) -> bool:
@@ -69,7 +83,7 @@ def _holds_more(stream: BinaryIO, start: int, size: int) -> bool:
         return False
     length, status = header
     end = start + length + _LENGTH
-    if end <= size and length >= _HEADER.size:
+    if end <= size and length >= _HEADER.size and not _is_torn(stream, start, length, status):
         return status != _UNFINISHED or end < size
     stream.seek(size - _LENGTH)
     last = int.from_bytes(stream.read(_LENGTH), "big")
