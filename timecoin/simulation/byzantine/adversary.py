@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -99,6 +99,18 @@ def is_proposal(message: wire.Message, *, closing: bool, but_by: int | None = No
     """Is it a proposal of this kind, by another signer than ``but_by``?"""
     found = reading.proposal(message.proposal) if isinstance(message, wire.Proposal) else None
     return found is not None and found.closing is closing and found.signer != but_by
+
+
+def proposer_of(message: wire.Message) -> int | None:
+    """The signer of a proposal."""
+    found = reading.proposal(message.proposal) if isinstance(message, wire.Proposal) else None
+    return None if found is None else found.signer
+
+
+def is_prevote(message: wire.Message, signers: Container[int | None]) -> bool:
+    """Does it hold a prevote for a block by one of these?"""
+    raws = message.prevotes if isinstance(message, wire.Votes | wire.Pol) else ()
+    return any(vote is not None and vote.signer in signers and not vote.is_nil for vote in map(reading.prevote, raws))
 
 
 def is_precommit(message: wire.Message, height: int) -> bool:

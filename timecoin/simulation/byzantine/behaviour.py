@@ -34,7 +34,7 @@ class Behaviour:
         return message
 
     def look(self) -> None:
-        """Some time went by: called every 20 milliseconds while the node is up."""
+        """Some time went by: called every 10 milliseconds while the node is up."""
 
 
 Maker = Callable[["ByzantineNode"], Behaviour]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from timecoin.simulation.link import Link
     from timecoin.simulation.world import World
 
-LOOK = 20 * MILLISECOND
+LOOK = 10 * MILLISECOND
 
 
 class RecklessPermit(SigningPermit):

@@ -114,7 +114,7 @@ class Omitting(Proposing):
         known = node.forge.certified()
         kept = [] if self.chance.permille(600) else [item for item in known if self.chance.permille(500)]
         round_ = node.participant.height.round
-        content = node.forge.content(_whole(kept), closing=True, round_=round_)
+        content = node.forge.content(whole(kept), closing=True, round_=round_)
         if content is not None:
             node.tell_all(
                 node.forge.proposal(content, round_), node.forge.prevote(round_, content.header.hash, fresh=True)
@@ -122,18 +122,15 @@ class Omitting(Proposing):
         self.done()
 
 
-def _whole(items: list[BlockTx]) -> list[BlockTx]:
-    """Without those whose parents are made in no block and not among them."""
-    present = {item.tx.txid for item in items}
-    # A coin that the pool made has no height yet.
-    return [
-        item
-        for item in items
-        if all(
-            coin.code or outpoint[:32] in present
-            for outpoint, coin in zip(item.tx.outpoints(), item.coins, strict=True)
-        )
-    ]
+def whole(items: list[BlockTx]) -> list[BlockTx]:
+    """Those of the items, parents before children, whose parents are archived or among them."""
+    kept: dict[bytes, BlockTx] = {}
+    for item in items:
+        coins = zip(item.tx.outpoints(), item.coins, strict=True)
+        # A coin that the pool made has no height yet.
+        if all(coin.code or outpoint[:32] in kept for outpoint, coin in coins):
+            kept[item.tx.txid] = item
+    return list(kept.values())
 
 
 @behaviour("rival_blocks")
@@ -197,7 +194,7 @@ class ClaimedPols(Proposing):
         due = self.node.now_ms() >= self.node.participant.slot_ms
         known = forge.certified()
         txs = known if self.chance.permille(300) else []
-        content = forge.content(_whole(list(txs)), closing=due or not txs, round_=claimed)
+        content = forge.content(whole(list(txs)), closing=due or not txs, round_=claimed)
         if content is None:
             return
         mine = forge.prevote(claimed, content.header.hash).prevotes

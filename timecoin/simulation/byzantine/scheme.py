@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING
 
+from timecoin.consensus.votes import Precommit
 from timecoin.p2p import messages as wire
 from timecoin.primitives.transaction import Transaction
 from timecoin.simulation.byzantine.adversary import Schemer
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from timecoin.simulation.node import Node
 
 Situation = Callable[[], bool]
-SIGNED: frozenset[type[wire.Message]] = frozenset({wire.Bundles, wire.Proposal, wire.Votes, wire.Pol})
+SIGNED: frozenset[type[wire.Message] | type[Precommit]] = frozenset(
+    {wire.Bundles, wire.Proposal, wire.Votes, wire.Pol, wire.Blocks}
+)
 """All that a masternode signs or proves."""
 Script = Generator[Situation, None, None]
 """Yields what it waits for, and goes on when that is so."""
@@ -28,8 +31,8 @@ Script = Generator[Situation, None, None]
 class Scheme(Proposing):
     """One attack, played anew in each epoch; it may last ``lasts`` of them, then what is left of it is given up.
 
-    The honest part of the liar does as it would, but messages of the types ``muted`` are not sent. Once the faults are
-    over nothing new is begun; but what the liars refuse to say they still do.
+    The honest part of the liar does as it would, but messages of the types ``muted`` are not sent, nor precommits alone
+    if these are. Once the faults are over nothing new is begun; but what the liars refuse to say they still do.
     """
 
     lasts = 1
@@ -37,7 +40,7 @@ class Scheme(Proposing):
     def __init__(self, node: ByzantineNode) -> None:
         super().__init__(node)
         self.net = Schemer.of(node.world)
-        self.muted: frozenset[type[wire.Message]] = frozenset()
+        self.muted: frozenset[type[wire.Message] | type[Precommit]] = frozenset()
         self._script: Script | None = None
         self._wait: Situation = lambda: True
         self._epoch = 0
@@ -74,6 +77,8 @@ class Scheme(Proposing):
 
     def outgoing(self, link: Link, message: wire.Message) -> list[wire.Message]:
         """Nothing of what is muted."""
+        if Precommit in self.muted and isinstance(message, wire.Votes) and message.precommits:
+            return [wire.Votes(message.prevotes)] if message.prevotes else []
         return [] if type(message) in self.muted else [message]
 
     def close(self) -> Situation:
@@ -156,12 +161,12 @@ class Scheme(Proposing):
         """Are they one, counted apart from the product?"""
         return 3 * self.power(nodes) > 2 * self.node.forge.ledger.current.total
 
-    def fewer_than_quorum(self) -> tuple[list[Node], list[Node]]:
+    def fewer_than_quorum(self, first: Node | None = None) -> tuple[list[Node], list[Node]]:
         """The honest ones in two parts, by chance: the first is none short of being a quorum with the cabal's help, and
         is none without it; none of the other could be added. The second is the rest."""
         many: list[Node] = []
         few: list[Node] = []
-        for node in self.chance.shuffled(self.honest):
+        for node in sorted(self.chance.shuffled(self.honest), key=lambda each: each is not first):
             (few if self.is_quorum([*many, node]) else many).append(node)
         return many, few
 

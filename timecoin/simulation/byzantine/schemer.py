@@ -12,8 +12,10 @@ from timecoin.simulation.byzantine.schemes import (
     ClaimedTurn,
     DecidedInterim,
     FailedInterim,
+    LateAcks,
     LateCertificate,
     LoneCertificate,
+    LoneLock,
     Omission,
     OrphanChild,
 )
@@ -31,6 +33,8 @@ ALL: tuple[type[Scheme], ...] = (
     OrphanChild,
     CarriedVotes,
     LateCertificate,
+    LateAcks,
+    LoneLock,
 )
 
 

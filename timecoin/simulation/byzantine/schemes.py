@@ -6,13 +6,16 @@ the real one they must fail.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
-from timecoin.consensus.proposal import NO_ROUND
+from timecoin.consensus.proposal import NO_ROUND, Content
+from timecoin.consensus.votes import NIL, Precommit
 from timecoin.p2p import messages as wire
 from timecoin.primitives.transaction import Transaction
 from timecoin.simulation.byzantine import adversary as net
 from timecoin.simulation.byzantine.behaviour import behaviour
+from timecoin.simulation.byzantine.proposing import whole
 from timecoin.simulation.byzantine.scheme import (
     SIGNED,
     Scheme,
@@ -25,6 +28,7 @@ from timecoin.simulation.byzantine.scheme import (
 
 if TYPE_CHECKING:
     from timecoin.simulation.link import Link
+    from timecoin.simulation.node import Node
 
 HURRY = 1_000
 """Milliseconds after which a scheme does not wait any longer for what its plan hoped for."""
@@ -82,7 +86,7 @@ class LoneCertificate(NearSlot):
         self.say([lone], [txid], [txid])
         yield lambda: has_acked(lone, txid)
         if self.chance.permille(500):
-            yield self.reach(0)
+            self.muted = frozenset({Precommit})
             yield self._has_prevoted_block
             self.muted = SIGNED
             yield self.close()
@@ -112,13 +116,18 @@ class Omission(NearSlot):
         made = self.submitted(2)
         yield self.after(HURRY, self.all_of(self.honest, lambda node: all(has_acked(node, tx.txid) for tx in made)))
         yield from self.take_turn()
-        self.propose()
+        self.propose([tx.txid for tx in made])
         yield self.after(3 * HURRY, self.close())
 
-    def propose(self) -> None:
-        """A closing block with nothing in it."""
+    def content(self, without: Container[bytes], round_: int) -> Content | None:
+        """A closing block made in this round, of all that is certified but these and their children."""
+        items = [item for item in self.node.forge.certified() if item.tx.txid not in without]
+        return self.node.forge.content(whole(items), closing=True, round_=round_)
+
+    def propose(self, without: Container[bytes]) -> None:
+        """A closing block without these."""
         forge, round_ = self.node.forge, self.node.participant.height.round
-        content = forge.content((), closing=True, round_=round_)
+        content = self.content(without, round_)
         self.done()
         if content is None:
             return
@@ -139,20 +148,29 @@ class FailedInterim(Omission):
     def play(self) -> Script:
         """Aims at: the kind taken per height; a merely prevoted block counted as archived."""
         yield self.reach(self.early)
-        seeing, _ = self.fewer_than_quorum()
-        blind = [node for node in self.honest if node not in seeing]
+        shown: dict[int | None, list[Node]] = {}
 
         def hidden(link: Link, message: wire.Message) -> bool:
-            proposer = net.is_proposal(message, closing=False)
-            return proposer and (link.target not in seeing or link.source in blind)
+            if not net.is_proposal(message, closing=False):
+                return False
+            proposer = net.proposer_of(message)
+            if proposer not in shown:
+                makers = [node for node in self.honest if node.participant.signer == proposer]
+                shown[proposer], _ = self.fewer_than_quorum(*makers)
+            return link.target not in shown[proposer]
 
         self.net.hold("interim", hidden)
         self.muted = frozenset({wire.Proposal})
         made = self.submitted(max(1, min(4, self.node.participant.params.interim_txs)))
         yield self.after(HURRY, self.all_of(self.honest, lambda node: all(has_acked(node, tx.txid) for tx in made)))
         yield from self.take_turn()
-        self.propose()
+        self.propose(self._in_interim())
         yield self.after(3 * HURRY, self.close())
+
+    def _in_interim(self) -> set[bytes]:
+        """What stands in the interim blocks of the height that anybody was shown."""
+        carried = [each for node in self.honest for each in node.participant.height.proposals.carried()]
+        return {txid for proposal in carried if not proposal.closing for txid, _ in proposal.txs}
 
 
 @behaviour("decided_interim")
@@ -176,9 +194,10 @@ class DecidedInterim(Omission):
         else:
             made = self.submitted(2)
             yield self.after(HURRY, self.all_of(self.honest, lambda node: all(has_acked(node, tx.txid) for tx in made)))
+        acked = {txid for node in self.honest for txid in node.participant.finality.acked_unarchived()}
         self.net.release("precommits")
         yield from self.take_turn()
-        self.propose()
+        self.propose(acked)
         yield self.after(3 * HURRY, self.close())
 
     def _are_certified(self, made: list[Transaction]) -> Situation:
@@ -191,13 +210,13 @@ class DecidedInterim(Omission):
 class ClaimedTurn(Omission):
     """As omission, but the liar's block claims to have been prevoted in an earlier round, and there is no proof."""
 
-    def propose(self) -> None:
+    def propose(self, without: Container[bytes]) -> None:
         """A closing block of an earlier round, by that round's proposer, as its header says; with too few prevotes."""
         forge, round_ = self.node.forge, self.node.participant.height.round
         if round_ == 0:
             return
         claimed = self.chance.below(round_)
-        content = forge.content((), closing=True, round_=claimed)
+        content = self.content(without, claimed)
         self.done()
         if content is None:
             return
@@ -298,4 +317,65 @@ class LateCertificate(NearSlot):
         yield self.close()
         for node in self.honest:
             self.node.tell(node, wire.Tx((low.raw,)))
+        yield lambda: False
+
+
+@behaviour("late_acks")
+class LateAcks(NearSlot):
+    """Makes a payment when everybody has prevoted the closing block, and delays the decision until everybody could have
+    acked it."""
+
+    def play(self) -> Script:
+        """Aims at: no seal."""
+        yield self.reach(self.early // 8)
+        height = self.node.participant.height.height
+        self.net.hold("precommits", lambda link, message: net.is_precommit(message, height))
+        yield self.after(3 * HURRY, self.all_of(self.honest, self._has_prevoted))
+        made = self.submitted(1)
+        yield self.after(HURRY, self.all_of(self.honest, lambda node: all(has_acked(node, tx.txid) for tx in made)))
+        # The acks of all have to be on their way before anybody knows of the decision.
+        yield self.after(HURRY // 4, lambda: False)
+        self.net.release("precommits")
+        yield lambda: False
+
+    @staticmethod
+    def _has_prevoted(node: Node) -> bool:
+        height, mine = node.participant.height, node.participant.signer
+        return mine is not None and any(
+            vote.signer == mine
+            for proposal in height.proposals.carried()
+            if proposal.closing
+            for vote in height.prevotes_for(proposal.round, proposal.block_hash)
+        )
+
+
+@behaviour("lone_lock")
+class LoneLock(NearSlot):
+    """Lets the quorum of prevotes for a closing block form before a few nodes only; the others go on to the next round,
+    while a payment that is not in the block is certified."""
+
+    def play(self) -> Script:
+        """Aims at: the seal lifted at each new round."""
+        many, few = self.fewer_than_quorum()
+        self.muted = frozenset({wire.Proposal, wire.Votes})
+        hidden = [node.participant.signer for node in few]
+        self.net.hold(
+            "prevotes",
+            lambda link, message: (
+                link.source in many + few and link.target not in few and net.is_prevote(message, hidden)
+            ),
+        )
+        yield self.reach(0)
+        yield self.all_of(few, LateAcks._has_prevoted)
+        self.submitted(1)
+        height, round_ = self.node.participant.height, few[0].participant.height.round
+        for liar in self.cabal:
+            liar.tell_all(liar.forge.prevote(round_, NIL), liar.forge.precommit(round_, NIL))
+        yield self.after(
+            4 * HURRY,
+            self.all_of(
+                self.honest, lambda node: node.participant.height.round > round_ or node.height >= height.height
+            ),
+        )
+        self.net.release("prevotes")
         yield lambda: False
