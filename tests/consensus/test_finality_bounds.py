@@ -9,13 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consensus.network import CHAIN_ID, Network, Node, power_set
 from tests.consensus.payments import genesis_outpoint, spend
-from timecoin.consensus import nextepoch, sequences, tally
+from timecoin.consensus import nextepoch, sequences, tally, waste
 from timecoin.consensus.bundle import Bundle
-from timecoin.consensus.events import Evicted, Unknown
+from timecoin.consensus.events import Equivocation, Evicted, Unknown
 from timecoin.consensus.nextepoch import NextEpoch
 from timecoin.consensus.recent import GENERATIONS, RecentMap, RecentSet
 from timecoin.consensus.sequences import Seen, Sequence
 from timecoin.consensus.tally import Tallies, signers_of
+from timecoin.consensus.waste import PER_ARCHIVED, Waste
 from timecoin.ledger.params import Parameters
 from timecoin.mempool.entry import OVERHEAD_BYTES
 from timecoin.mempool.errors import Conflict, PoolFull
@@ -30,6 +31,96 @@ def bundle(signer: int, sequence: int, votes=(), acks=(), *, seal: bool = False,
 
 def names(count: int, salt: int = 0) -> list[bytes]:
     return [sha256(b"%d %d" % (salt, n)).digest() for n in range(count)]
+
+
+class WasteTests(SynchronousTestCase):
+    """Bundles of no use: repeated statements, statements about what is archived, seals without end."""
+
+    def setUp(self) -> None:
+        self.patch(waste, "SPARE", 1_000)
+        self.node = Node(MEMBERS, 0, Parameters())
+        self.node.apply([], closing=True)
+
+    def bundle(self, sequence: int, votes=(), acks=(), **others) -> Bundle:  # type: ignore[no-untyped-def]
+        return bundle(1, sequence, votes, acks, epoch=2, **others)
+
+    def test_repeated_statements(self) -> None:
+        said = names(10)
+        taken = [self.node.hear(self.bundle(number, said)) for number in range(1, 20)]
+        # The first is news; each other one costs ten txids and a head.
+        self.assertEqual(taken.count(True), 3)
+        self.assertEqual(taken[:3], [True] * 3)
+        self.assertTrue(self.node.hear(bundle(2, 1, said, epoch=2)), "others pay for themselves")
+
+    def test_one_new_statement_among_many_old_ones(self) -> None:
+        said = names(20)
+        taken = [self.node.hear(self.bundle(number, [*said, *names(1, number)])) for number in range(1, 20)]
+        self.assertEqual(taken.count(True), 3)
+        self.assertLess(len(self.node.finality.counter.tallies), 30)
+
+    def test_seals_without_end(self) -> None:
+        taken = [self.node.hear(self.bundle(number, seal=True)) for number in range(1, 20)]
+        self.assertEqual(taken.count(True), 5)
+
+    def test_what_counts_is_always_taken(self) -> None:
+        """A validly signed statement counts, whatever its signer wasted."""
+        said = names(10)
+        for number in range(1, 20):
+            self.node.hear(self.bundle(number, said))
+        tx = spend([COIN])
+        self.node.submit(tx)
+        useful = self.bundle(50, [*said, tx.txid])
+        self.assertTrue(self.node.hear(useful))
+        tally_of = self.node.finality.counter.tallies.get(tx.txid)
+        assert tally_of is not None
+        self.assertEqual(tally_of.votes & 0b10, 0b10)
+        self.assertFalse(self.node.hear(useful), "once")
+
+    def test_unknown_bodies_beyond_it_count_when_they_are_here(self) -> None:
+        for number in range(1, 20):
+            self.node.hear(self.bundle(number, names(10)))
+        tx = spend([COIN])
+        late = self.bundle(60, [tx.txid])
+        self.assertFalse(self.node.hear(late))
+        self.node.submit(tx)
+        self.assertTrue(self.node.hear(late))
+
+    def test_honest_signers_cannot_use_it_up(self) -> None:
+        """Everything they say may arrive when it is archived already, each statement in a bundle of its own."""
+        txs = [spend([genesis_outpoint(number)]) for number in range(12)]
+        for tx in txs:
+            self.node.submit(tx)
+        self.node.apply(txs, closing=False)
+        number = 0
+        for tx in txs:
+            for statements in (([tx.txid], []), ([], [tx.txid])):
+                number += 1
+                self.assertTrue(self.node.hear(self.bundle(number, *statements)), number)
+        self.assertTrue(self.node.hear(self.bundle(number + 1, seal=True)))
+        self.assertEqual(self.node.finality.highest_sequences[1], number + 1)
+        self.assertTrue(self.node.finality.seals_mask >> 1 & 1)
+
+    def test_a_node_that_did_not_see_the_whole_epoch(self) -> None:
+        some = Waste(4, watched=False)
+        self.assertTrue(some.has_room(1))
+        repeated = bundle(1, 1, names(8_192))
+        for _ in range(1_000):
+            some.taken(repeated, 0)
+        self.assertTrue(some.has_room(1))
+        for _ in range(25):
+            some.taken(repeated, 0)
+        self.assertFalse(some.has_room(1))
+        self.assertTrue(some.has_room(2))
+        for _ in range(1 + 1_000 * 262_144 // PER_ARCHIVED):
+            some.archived()
+        self.assertTrue(some.has_room(1))
+
+    def test_offences_of_whoever_used_it_up(self) -> None:
+        for number in range(1, 20):
+            self.node.hear(self.bundle(number, names(10)))
+        self.assertEqual(self.node.told(Equivocation), [])
+        self.node.hear(self.bundle(1, names(3)))
+        self.assertEqual(len(self.node.told(Equivocation)), 1)
 
 
 class UnknownTests(SynchronousTestCase):

@@ -8,6 +8,7 @@ from timecoin.consensus import events as ev
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.counter import Counter
 from timecoin.consensus.recent import RecentSet
+from timecoin.consensus.sequences import Seen
 from timecoin.consensus.tally import Tally
 from timecoin.mempool.chainview import ChainView
 from timecoin.mempool.pool import Pool
@@ -45,10 +46,17 @@ class ClosedEpoch:
                 found = []
         yield found
 
+    def is_news(self, bundle: Bundle) -> bool:
+        """Tell whether a late bundle is worth verifying: of a member, and not seen yet."""
+        counter = self.counter
+        if bundle.set_hash != counter.members.set_hash or bundle.signer >= len(counter.members):
+            return False
+        return counter.sequences[bundle.signer].look(bundle) is not Seen.KNOWN
+
     def receive(self, bundle: Bundle) -> list[ev.Event]:
         """Look at a late bundle whose signature was verified; return what it proves."""
         counter = self.counter
-        if bundle.set_hash != counter.members.set_hash or bundle.signer >= len(counter.members):
+        if not self.is_news(bundle):
             return []
         counted = counter.count(bundle)
         found: list[ev.Event] = [*counted.offences]

@@ -9,6 +9,7 @@ from timecoin.consensus.events import AckAfterSeal, Equivocation, RivalVotes
 from timecoin.consensus.rivalries import Rivalries
 from timecoin.consensus.sequences import MAX_FORKS, Seen, Sequence
 from timecoin.consensus.tally import Tallies, Tally, signers_of
+from timecoin.consensus.waste import Waste
 from timecoin.ledger.powerset import PowerSet
 from timecoin.mempool.pool import Pool
 from timecoin.primitives.hashes import Hash
@@ -19,13 +20,14 @@ class Counted:
     """What one bundle brought about, each list in the order of the bundle.
 
     ``fresh``: it was not known, so it is worth keeping and passing on.  ``said``: a statement about a body in
-    the pool was new.
+    the pool was new.  ``news``: the number of statements that were new.
     """
 
-    __slots__ = ("backed", "certified", "final", "fresh", "offences", "said", "unknown")
+    __slots__ = ("backed", "certified", "final", "fresh", "news", "offences", "said", "unknown")
 
     def __init__(self) -> None:
         self.fresh = self.said = False
+        self.news = 0
         self.certified: list[Tally] = []
         self.final: list[Tally] = []
         self.backed: list[Hash] = []
@@ -40,9 +42,13 @@ class Counter:
     their signer said: what is a quorum for one honest node must be one for every node that it shows it to.
     """
 
-    def __init__(self, members: PowerSet, pool: Pool, is_archived: Callable[[Hash], bool]) -> None:
+    def __init__(
+        self, members: PowerSet, pool: Pool, is_archived: Callable[[Hash], bool], *, watched: bool
+    ) -> None:
+        """``watched``: the epoch is seen from its opening on."""
         self.members = members
         self.tallies = Tallies(members)
+        self.waste = Waste(len(members), watched=watched)
         self.sequences = [Sequence() for _ in members.members]
         self.rivalries = Rivalries()
         self.seals_mask = 0
@@ -52,49 +58,50 @@ class Counter:
     def count(self, bundle: Bundle) -> Counted:
         """Count a verified bundle of this epoch and set.
 
-        What cannot be remembered as seen (unknown bodies used up its signer's allowance, its number is far
-        ahead, or one of many of that number) counts only for bodies in the pool: a certificate that one node
-        acted upon must never be refused by another.  It is then passed on for these, once, and the rest of
-        it counts when it comes again.
+        What cannot be remembered as seen (unknown bodies or things of no use used up its signer's allowance, its
+        number is far ahead, or one of many of that number) counts only for bodies in the pool: a certificate that
+        one node acted upon must never be refused by another.  It is then passed on for these, once, and the rest
+        of it counts when it comes again.
         """
         sequence = self.sequences[bundle.signer]
         seen = sequence.look(bundle)
         counted, known = Counted(), seen is Seen.KNOWN
-        has_room = known or self.tallies.has_room(bundle.signer)
-        whole = has_room and self._enter(sequence, bundle, seen, counted)
+        has_room = self.tallies.has_room(bundle.signer) and self.waste.has_room(bundle.signer)
+        whole = known or (has_room and self._enter(sequence, bundle, seen))
+        self._find_double(sequence, bundle, seen, counted)
+        self._find_late_acks(sequence, bundle, counted)
         self._count_votes(bundle, counted, whole)
         self._count_acks(bundle, counted, whole)
         counted.fresh = not known and (whole or counted.said)
+        if counted.fresh:
+            self.waste.taken(bundle, counted.news)
         return counted
 
-    def _enter(self, sequence: Sequence, bundle: Bundle, seen: Seen, counted: Counted) -> bool:
+    def _enter(self, sequence: Sequence, bundle: Bundle, seen: Seen) -> bool:
         """Enter it into its signer's sequence; False when no trace of it is kept."""
-        remembered = seen is not Seen.FAR_AHEAD
         if seen is Seen.NEW:
             sequence.keep(bundle)
             if sequence.sealed:
                 self.seals_mask |= 1 << bundle.signer
         elif seen is Seen.FORK:
-            forks = sequence.fork(bundle)
-            remembered = forks <= MAX_FORKS
-            if remembered:
-                self._find_equivocation(sequence, bundle, forks == 1, counted)
-        if sequence.seal is not None and not sequence.late_acks:
-            self._find_late_acks(sequence, bundle, counted)
-        return remembered
+            return sequence.fork(bundle) <= MAX_FORKS
+        return seen is not Seen.FAR_AHEAD
 
     @staticmethod
-    def _find_equivocation(sequence: Sequence, bundle: Bundle, is_first: bool, counted: Counted) -> None:
+    def _find_double(sequence: Sequence, bundle: Bundle, seen: Seen, counted: Counted) -> None:
         """Told once; and once more if the first time there was nothing at hand to prove it."""
-        first = None if sequence.forked else sequence.recent(bundle.sequence)
-        if is_first or first is not None:
-            sequence.forked = first is not None
+        if seen is not Seen.FORK or sequence.forked:
+            return
+        first = sequence.recent(bundle.sequence)
+        if first is not None or not sequence.fork_told:
             counted.offences.append(Equivocation(bundle.signer, bundle.sequence, first, bundle.head()))
+        sequence.fork_told, sequence.forked = True, first is not None
 
     @staticmethod
     def _find_late_acks(sequence: Sequence, bundle: Bundle, counted: Counted) -> None:
         seal = sequence.seal
-        assert seal is not None
+        if seal is None or sequence.late_acks:
+            return
         late = sequence.last_acks
         if bundle.acks and bundle.sequence > seal.sequence:
             late = bundle.head()
@@ -113,6 +120,7 @@ class Counter:
             if tally is None or tally.votes & bit or not (whole or tally.entry is not None):
                 continue
             tally.votes |= bit
+            counted.news += 1
             tally.vote_power += power
             tally.vote_bundles.append(bundle)
             if tally.entry is None:
@@ -134,6 +142,7 @@ class Counter:
             if tally is None or tally.acks & bit or not (whole or tally.entry is not None):
                 continue
             tally.acks |= bit
+            counted.news += 1
             tally.ack_power += power
             tally.ack_bundles.append(bundle)
             if tally.entry is None:
@@ -171,8 +180,9 @@ class Counter:
         return self.members.exceeds_third(tally.vote_power) and not self.members.exceeds_third(before)
 
     def settled(self, winner: Transaction, loser: Transaction) -> list[RivalVotes]:
-        """``winner`` took a coin of ``loser``, which left the pool: whoever votes for both, before or after that, is found
-        all the same. Returns who did so until now.
+        """``winner`` took a coin of ``loser``, which left the pool: whoever votes for both is found all the same.
+
+        Returns what is known of that now.
         """
         winners, losers = [
             tally.vote_bundles if tally is not None else []

@@ -69,6 +69,11 @@ class Finality(Admitting):
             return False
         return self._receive(bundle, now)
 
+    def wants_late(self, bundle: Bundle) -> bool:
+        """Tell whether a bundle of the epoch before may prove something: it counts nowhere any more (R12)."""
+        closed = self._closed
+        return closed is not None and bundle.epoch == closed.epoch and closed.is_news(bundle)
+
     def _counts_here(self, bundle: Bundle) -> bool:
         members = self.members
         return (
@@ -186,6 +191,7 @@ class Finality(Admitting):
                 if rival.txid in self.pool:
                     self._reject(rival, REJECTED_RIVAL, tx)
         self._archived.add(txid)
+        self.counter.waste.archived()
         self.counter.tallies.remove(txid)
         self.voter.archived(txid)
         self.voter.locks.spent(tx.outpoints())
@@ -224,7 +230,7 @@ class Finality(Admitting):
         self.epoch += 1
         self.voter = Voter(self.params, self.chain, self.pool, signer, self.epoch)
         self.voter.may_sign = old_voter.may_sign
-        self.counter = Counter(members, self.pool, self.is_archived)
+        self.counter = Counter(members, self.pool, self.is_archived, watched=True)
         self._certified = CertifiedSet()
         self._archived = RecentSet()
         yield

@@ -44,7 +44,7 @@ class FinalityView:
         self.pool = Pool(max_bytes)
         self.orphans = Orphans()
         self.voter = Voter(params, chain, self.pool, signer, self.epoch)
-        self.counter = Counter(members, self.pool, self.is_archived)
+        self.counter = Counter(members, self.pool, self.is_archived, watched=False)
         self._certified = CertifiedSet()
         self._archived = RecentSet()
         self._archived.complete = False

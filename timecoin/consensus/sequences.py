@@ -31,7 +31,8 @@ class Sequence:
     """The bundles of one signer in one epoch, by eight bytes of their digests.
 
     ``highest`` is the end of the gap-free part; ``sealed_at`` the number of the first seal bundle, if known.
-    ``forked`` and ``late_acks``: the signer was found to have used a number twice, and to have acked behind its seal.
+    ``fork_told``: the signer was seen to use a number twice, ``forked``: and that was proved; ``late_acks``: it was
+    found to have acked behind its seal.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class Sequence:
         "_marks",
         "_recent",
         "_seal",
+        "fork_told",
         "forked",
         "highest",
         "late_acks",
@@ -51,7 +53,7 @@ class Sequence:
         self.highest = 0
         self.sealed_at: int | None = None
         self._forks: set[bytes] = set()
-        self.late_acks = self.forked = False
+        self.late_acks = self.forked = self.fork_told = False
         self._marks = bytearray()
         self._ahead: dict[int, bytes] = {}
         self._recent: dict[int, bytes] = {}

@@ -312,13 +312,15 @@ class Intake:
     def _is_wanted(self, signed: SignedMessage) -> bool:
         participant = self._host.participant
         if isinstance(signed, Bundle):
-            return signed.epoch == participant.ledger.epoch
+            return signed.epoch == participant.ledger.epoch or participant.finality.wants_late(signed)
         if signed.height == participant.height.height:
             return participant.height.needs(signed.head if isinstance(signed, Proposal) else signed)
         return isinstance(signed, Precommit) and signed.height == participant.ledger.height
 
     def _members_of(self, signed: SignedMessage) -> PowerSet:
         ledger = self._host.participant.ledger
+        if isinstance(signed, Bundle):
+            return ledger.current if signed.epoch == ledger.epoch else ledger.previous_set
         late = isinstance(signed, Precommit) and signed.height == ledger.height
         return ledger.tip_set if late else ledger.current
 
@@ -337,7 +339,7 @@ class Intake:
         self._host.feed(lambda: self._deliver(view, signed))
 
     def _deliver(self, view: PeerView, signed: SignedMessage) -> None:
-        if isinstance(signed, Bundle):
+        if isinstance(signed, Bundle) and signed.epoch == self._host.participant.ledger.epoch:
             self._gossip.bundle_from(view, signed)
         self._host.participant.receive(signed, self._host.now_ms())
 
