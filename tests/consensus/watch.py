@@ -45,6 +45,7 @@ class Watch:
         self.dishonest: set[int] = set()
         self.accepted: set[bytes] = set()
         self.rejected: set[bytes] = set()
+        self.signed: list[SignedMessage] = []
         self._seen: set[bytes] = set()
 
     # Messages
@@ -64,6 +65,7 @@ class Watch:
             if raw not in self._seen:
                 self._seen.add(raw)
                 signed = kind.decode(raw)
+                self.signed.append(signed)
                 if signed.signer not in self.dishonest:
                     self._judge(signed)
 
