@@ -136,6 +136,7 @@ class _Connection:
         self._ways = way, (way[1], way[0])
         self._begun = reactor.seconds()
         self._dialled = self._ended = False
+        self._syn: Any = None
         self.near, self.far = _Side(self), _Side(self)
         self.pipes = _Pipe(self, self.far, there), _Pipe(self, self.near, back)
         self.near.pipe, self.far.pipe = self.pipes
@@ -166,9 +167,10 @@ class _Connection:
         if any(each.refused for each in weather):
             self.reset()
             return
-        if not self._dialled and not any(each.silent for each in weather):
+        waits = self._syn is not None and self._syn.active()
+        if not (self._dialled or waits or any(each.silent for each in weather)):
             now = reactor.seconds()
-            reactor.callLater(next_retransmission(self._begun, now, FIRST_SYN) - now, self._dial)
+            self._syn = reactor.callLater(next_retransmission(self._begun, now, FIRST_SYN) - now, self._dial)
         for pipe, each in zip(self.pipes, weather, strict=True):
             pipe.look(each)
 
@@ -187,6 +189,10 @@ class _Connection:
     def reset(self) -> None:
         """End both sides at once."""
         self.finished()
+        for pipe in self.pipes:
+            pipe.end()
+        if self._syn is not None and self._syn.active():
+            self._syn.cancel()
         for side in (self.near, self.far):
             transport: Any = side.transport
             if transport is not None:
@@ -248,11 +254,13 @@ class _Pipe:
         self._last_due = 0.0
         self._cut_off_at: float | None = None
         self._resume_at = 0.0
-        self._paused = self._held = False
+        self._paused = self._held = self._ended = False
         self._call: Any = None
 
     def put(self, data: bytes | None) -> None:
         """Take a piece; it leaves in its turn."""
+        if self._ended:
+            return
         now = reactor.seconds()
         due = now + self._weather.delay
         if self._weather.stalls and self._connection.links.dice.random() < self._weather.stalls:
@@ -302,6 +310,13 @@ class _Pipe:
     def _call_at(self, delay: float) -> None:
         if self._call is None or not self._call.active():
             self._call = reactor.callLater(delay, self.pump)
+
+    def end(self) -> None:
+        """Nothing more is passed on."""
+        self._ended = True
+        self._queue.clear()
+        if self._call is not None and self._call.active():
+            self._call.cancel()
 
     def _hold(self) -> None:
         """Read no more than a kernel's buffers would take."""

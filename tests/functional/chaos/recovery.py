@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -37,12 +38,15 @@ class Recovery:
     """Seconds from the end of a fault; None: not within ``LIMIT``.
 
     ``final``: a fresh payment is final at a quorum of nodes; ``closed``: the epoch is closed there, counted from
-    its slot if that comes later; ``everywhere``: the slower of both at all nodes, the victims among them.
+    its slot if that comes later; ``everywhere``: the slower of both at all nodes, the victims among them;
+    ``at_work``: the same, less the share of the time in which a node had work and no processor, which is the
+    machine's doing.
     """
 
     final: float | None
     closed: float | None
     everywhere: float | None
+    at_work: float | None
 
     @property
     def network(self) -> float | None:
@@ -55,22 +59,15 @@ async def recover(net: ChaosNet, payments: Payments, healthy: Collection[ChaosNo
     began = reactor.seconds()
     slot, epoch = await _open_epoch(net)
     due = max(began, began + slot - time.time())
-    finals, closes = _Arrivals(net), _Arrivals(net)
+    looks = [_Look(node, began, due, epoch) for node in net.up_nodes()]
     payment = await payments.one(list(healthy) or net.nodes)
-
-    async def look(node: ChaosNode) -> None:
-        if node not in finals.at:
-            shown = await node.ask("gettxstatus", payment.txid)
-            finals.note(node, shown is not None and shown["status"] in SETTLED)
-        if node not in closes.at:
-            info = await node.ask("getconsensusinfo")
-            closes.note(node, info is not None and info["epoch"] > epoch)
-
-    while reactor.seconds() < due + LIMIT and not (finals.complete and closes.complete):
-        await together(look(node) for node in net.up_nodes())
-        await deferLater(reactor, _POLL)
-    everywhere = _later(finals.all(began), closes.all(due))
-    return Recovery(finals.quorum(began), closes.quorum(due), everywhere)
+    await together(look.go(payment.txid) for look in looks)
+    return Recovery(
+        _of_quorum([look.final for look in looks]),
+        _of_quorum([look.closed for look in looks]),
+        _latest([look.back for look in looks]),
+        _latest([look.at_work for look in looks]),
+    )
 
 
 async def _open_epoch(net: ChaosNet) -> tuple[int, int]:
@@ -79,32 +76,63 @@ async def _open_epoch(net: ChaosNet) -> tuple[int, int]:
     return max((info["epoch"], info["next_slot"]) for info in infos if info is not None)[::-1]
 
 
-class _Arrivals:
-    """When something was first seen at each node."""
+class _Look:
+    """When a node was seen to be back: ``final`` from ``began``, ``closed`` from ``due``."""
 
-    def __init__(self, net: ChaosNet) -> None:
-        self.at: dict[ChaosNode, float] = {}
-        self._count = len(net.nodes)
+    def __init__(self, node: ChaosNode, began: float, due: float, epoch: int) -> None:
+        self._node, self._began, self._due, self._epoch = node, began, due, epoch
+        self._waited = waited_for_processor(node)
+        self._share = 0.0
+        self.final: float | None = None
+        self.closed: float | None = None
 
-    def note(self, node: ChaosNode, seen: bool) -> None:
-        if seen:
-            self.at[node] = reactor.seconds()
+    async def go(self, txid: str) -> None:
+        """Look until it is back."""
+        while self.back is None and reactor.seconds() < self._due + LIMIT:
+            await self._look(txid)
+            await deferLater(reactor, _POLL)
+        waited = waited_for_processor(self._node) - self._waited
+        self._share = min(1.0, max(0.0, waited) / max(_POLL, reactor.seconds() - self._began))
+
+    async def _look(self, txid: str) -> None:
+        if self.final is None:
+            shown = await self._node.ask("gettxstatus", txid)
+            if shown is not None and shown["status"] in SETTLED:
+                self.final = reactor.seconds() - self._began
+        if self.closed is None:
+            info = await self._node.ask("getconsensusinfo")
+            if info is not None and info["epoch"] > self._epoch:
+                self.closed = max(0.0, reactor.seconds() - self._due)
 
     @property
-    def complete(self) -> bool:
-        return len(self.at) == self._count
+    def back(self) -> float | None:
+        """The later of both."""
+        return _latest([self.final, self.closed])
 
-    def all(self, since: float) -> float | None:
-        return self._nth(self._count, since)
-
-    def quorum(self, since: float) -> float | None:
-        return self._nth(2 * self._count // 3 + 1, since)
-
-    def _nth(self, count: int, since: float) -> float | None:
-        times = sorted(self.at.values())
-        return max(0.0, times[count - 1] - since) if len(times) >= count else None
+    @property
+    def at_work(self) -> float | None:
+        """The same, less the time without a processor."""
+        return None if self.back is None else self.back * (1 - self._share)
 
 
-def _later(*seconds: float | None) -> float | None:
+def waited_for_processor(node: ChaosNode) -> float:
+    """Seconds for which the node's main thread was ready to run and did not, since it started."""
+    if node.child is None:
+        return 0.0
+    try:
+        shown = Path(f"/proc/{node.child.pid}/task/{node.child.pid}/schedstat").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    return int(shown.split()[1]) / 1e9
+
+
+def _latest(seconds: Sequence[float | None]) -> float | None:
     known = [each for each in seconds if each is not None]
-    return max(known) if len(known) == len(seconds) else None
+    return max(known) if known and len(known) == len(seconds) else None
+
+
+def _of_quorum(seconds: Sequence[float | None]) -> float | None:
+    """When the last of the quickest nodes that are a quorum was there."""
+    known = sorted(each for each in seconds if each is not None)
+    needed = 2 * len(seconds) // 3 + 1
+    return known[needed - 1] if len(known) >= needed else None

@@ -8,7 +8,7 @@ from statistics import median
 
 from tests.functional.chaos.runner import Befallen, Outcome
 
-_HEAD = ("fault", "count", "lasted", "network p50", "network max", "everywhere p50", "everywhere max")
+_HEAD = ("fault", "count", "lasted", "network p50", "network max", "everywhere p50", "everywhere max", "at work max")
 
 
 def lines(outcome: Outcome) -> Iterator[str]:
@@ -41,7 +41,8 @@ def _row(kind: str, held: Sequence[Befallen]) -> tuple[str, ...]:
     network = [each.recovery.network for each in held]
     everywhere = [each.recovery.everywhere for each in held]
     lasted = sum(each.lasted for each in held) / len(held)
-    return (kind, str(len(held)), f"{lasted:.1f}", *_figures(network), *_figures(everywhere))
+    at_work = [each.recovery.at_work for each in held]
+    return (kind, str(len(held)), f"{lasted:.1f}", *_figures(network), *_figures(everywhere), _figures(at_work)[1])
 
 
 def _figures(seconds: Sequence[float | None]) -> tuple[str, str]:

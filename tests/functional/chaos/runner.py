@@ -138,9 +138,8 @@ class ChaosRun:
         )
         for text in fault.complaints:
             self._found("misconduct", f"{fault.kind}: {text}")
-        slowest = recovery.everywhere
-        if slowest is None or slowest > self.outcome.limit:
-            limit = self.outcome.limit
+        limit = self.outcome.limit
+        if recovery.at_work is None or recovery.at_work > limit:
             self._found("recovery", f"{fault.kind} of {fault.names()}: {shown(recovery)}; two rounds are {limit:.1f} s")
         for node in self.net.nodes:
             if not node.runs:
@@ -232,7 +231,7 @@ def shown(recovery: Recovery) -> str:
     """A recovery in words."""
     return (
         f"final after {_seconds(recovery.final)}, epoch closed after {_seconds(recovery.closed)}, "
-        f"everywhere after {_seconds(recovery.everywhere)}"
+        f"everywhere after {_seconds(recovery.everywhere)}, {_seconds(recovery.at_work)} of them with a processor"
     )
 
 
