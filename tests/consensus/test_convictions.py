@@ -341,6 +341,13 @@ class LifeTests(ConvictionCase):
         kinds = [record[0] for record in self.network[0].disk.journal[journal:]]
         self.assertLessEqual(kinds.count(9), 1)
 
+    def test_prevotes_shown_apart(self) -> None:
+        """One to each of two nodes, which both hear from the liar directly."""
+        height = self.network[0].participant.height.height
+        for index, block_hash in enumerate((b"\1" * 32, b"\2" * 32, b"\2" * 32)):
+            self.show(self.liar.prevote(height, block_hash), index)
+        self.assert_convicted(Kind.DOUBLE_PREVOTE)
+
     def test_precommits_shown_apart(self) -> None:
         """Each honest node saw one of them; the commit of the block brings them together."""
         network = self.network

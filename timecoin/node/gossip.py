@@ -307,9 +307,19 @@ class Gossip:
             return
         mine = message.signer == self._participant.signer
         views = [view for view in self._peers.values() if mine or not self._gets_it(view, message)]
+        if not (mine or isinstance(message, Proposal)):
+            views += self._witness(message, views)
         if views:
             for part in self._parts(message):
                 self._send_frame(wire.encode_frame(part), views)
+
+    def _witness(self, vote: Prevote | Precommit, told: list[PeerView]) -> list[PeerView]:
+        """One more peer, another for each vote, though it gets it from the signer: or is it told something else there?
+
+        So whoever shows different votes to different nodes is found out, at the price of one small message for each.
+        """
+        others = [view for view in self._peers.values() if view not in told and view.signer != vote.signer]
+        return [others[vote.signature[-1] % len(others)]] if others else []
 
     def _parts(self, message: Proposal | Prevote | Precommit) -> Iterable[wire.Message]:
         if isinstance(message, Proposal) and not message.head.is_fresh:
