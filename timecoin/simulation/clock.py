@@ -54,8 +54,12 @@ class Clock:
 
     def after(self, delay: int, work: Callable[[], None]) -> Call:
         """Plan ``work`` for ``delay`` microseconds from now; ``ValueError`` when that is in the past."""
-        call = Call(self, self.now, 0, work)
-        self.move(call, self.now + delay)
+        if delay < 0:
+            raise ValueError("that time has passed")
+        self._sequence = sequence = self._sequence + 1
+        time = self.now + delay
+        call = Call(self, time, sequence, work)
+        heapq.heappush(self._heap, (time, sequence, call))
         return call
 
     def move(self, call: Call, time: int) -> None:
@@ -70,31 +74,30 @@ class Clock:
 
     def next_time(self) -> int | None:
         """When the next call happens; None when nothing is planned."""
-        self._drop_stale()
-        return self._heap[0][0] if self._heap else None
-
-    def _drop_stale(self) -> None:
         heap = self._heap
         while heap and (heap[0][2].time is None or heap[0][2]._sequence != heap[0][1]):
             heapq.heappop(heap)
+        return heap[0][0] if heap else None
 
     def step(self) -> bool:
         """Let the next call happen; False when nothing is planned."""
-        self._drop_stale()
-        if not self._heap:
+        if self.next_time() is None:
             return False
+        self._happen()
+        return True
+
+    def _happen(self) -> None:
         self.now, _, call = heapq.heappop(self._heap)
         call.time = None
         self.happened += 1
         call.work()
-        return True
 
-    def run_until(self, end: int, stop: Callable[[], bool] = lambda: False) -> bool:
+    def run_until(self, end: int, stop: Callable[[], bool] | None = None) -> bool:
         """Let time pass up to ``end``, or until ``stop`` says so after some call; whether it did."""
-        while not stop():
+        while stop is None or not stop():
             time = self.next_time()
             if time is None or time > end:
                 self.now = max(self.now, end)
                 return False
-            self.step()
+            self._happen()
         return True

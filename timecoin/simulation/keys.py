@@ -11,6 +11,7 @@ from timecoin.primitives.sighash import Bip143, join_signature
 from timecoin.primitives.signing import get_backend
 
 BACKEND = get_backend()
+"""The one of the product: what is signed here counts there."""
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ class Node:
         self.frozen = None
         self.world.note(self, "starts", on_disk(disk))
         self._held_back: deque[Callable[[], None]] = deque()
+        self._questions: list[tuple[Callable[[bool], None], bool]] = []
         self._journal_writes: Writes = deque()
         self._chain_writes: Writes = deque()
         self._pumping = self._ticking = False
@@ -306,9 +307,24 @@ class Node:
         self._after_input()
 
     def ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
-        """Verify signatures; the answer comes a moment later, in the order of the questions."""
-        good = self.world.signatures.all_hold(checks)
-        self.later(self.world.verify_time * len(checks), partial(answer, good))
+        """Verify signatures; the answers come a moment later, in the order of the questions and in one go."""
+        self._questions.append((answer, self.world.signatures.all_hold(checks)))
+        if len(self._questions) == 1:
+            self.later(self.world.verify_time, self._answer)
+
+    def _answer(self) -> None:
+        questions, self._questions = self._questions, []
+        if self.participant.busy:
+            _answer_all(questions)
+            return
+        self._pumping = True
+        self.participant.begin()
+        try:
+            _answer_all(questions)
+        finally:
+            self._pumping = False
+            self.participant.end(self.now_ms())
+        self._after_input()
 
     def _after_input(self) -> None:
         if self._pumping:
@@ -565,6 +581,11 @@ class Node:
     def _admit(self, prepared: Prepared) -> None:
         with contextlib.suppress(TxInvalid, NotAdmitted):
             self.participant.admit(prepared, self.now_ms(), local=True)
+
+
+def _answer_all(questions: Sequence[tuple[Callable[[bool], None], bool]]) -> None:
+    for answer, good in questions:
+        answer(good)
 
 
 def _nothing_more() -> None:

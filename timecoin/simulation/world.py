@@ -63,7 +63,7 @@ class World:
             trace.began = self.began
         self._digest = sha256()
         self.signatures = SharedSignatures(BACKEND)
-        self.verify_time, self.job_time = 30, 2 * MILLISECOND
+        self.verify_time, self.job_time = 50, 2 * MILLISECOND
         self.observer = Observer(self)
         self.wires = Wires(self.chance.stream("wires"), self)
         self.messages = self.bytes = 0
