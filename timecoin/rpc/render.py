@@ -10,6 +10,7 @@ from typing import Any
 
 from embit.descriptor.checksum import add_checksum
 
+from timecoin.ledger.evidence_kinds import decode as decode_evidence
 from timecoin.primitives import address
 from timecoin.primitives.block import Block, Header
 from timecoin.primitives.hashes import display
@@ -108,10 +109,21 @@ def header_json(header: Header, tip_height: int, next_hash: bytes | None) -> dic
     return shown
 
 
+def _evidence_json(encoded: bytes) -> dict[str, Any]:
+    """What of evidence can be told without the set of its epoch: signer is the index of the accused in that."""
+    piece = decode_evidence(encoded)
+    return {
+        "kind": piece.kind.name.lower().replace("_", "-"),
+        "epoch": piece.place.epoch,
+        "signer": piece.signer,
+        "size": len(encoded),
+    }
+
+
 def block_json(
     block: Block, tip_height: int, next_hash: bytes | None, hrp: str, verbosity: int
 ) -> dict[str, Any]:
-    """A block: its header, its sizes, and txids (verbosity 1) or whole transactions (2)."""
+    """A block: its header, its sizes, its evidence, and txids (verbosity 1) or whole transactions (2)."""
     size = len(block.encode())
     witness = sum(tx.size - len(tx.stripped) for tx in block.transactions)
     shown = header_json(block.header, tip_height, next_hash)
@@ -119,6 +131,7 @@ def block_json(
         "strippedsize": size - witness,
         "size": size,
         "weight": _BLOCK_OVERHEAD_WEIGHT * size - 3 * witness,
+        "evidence": [_evidence_json(piece) for piece in block.evidence],
     }
     if verbosity == 1:
         shown["tx"] = [display(tx.txid) for tx in block.transactions]
