@@ -397,9 +397,21 @@ class ConsensusService(Service):
             self.log.info("nothing is signed in epochs up to {through}", through=effect.through)
             self._change_journal(self._storage.journal.settle, effect.through)
         elif isinstance(effect, fx.Misbehaviour):
-            self.log.error("a masternode broke the protocol: {proof}", proof=str(effect.proof))
+            self._tell_misbehaviour(effect.proof)
         elif isinstance(effect, fx.Halt):
             self._broken(effect)
+
+    def _tell_misbehaviour(self, proof: object) -> None:
+        if not isinstance(proof, Evidence):
+            self.log.error("a masternode broke the protocol: {proof}", proof=proof)
+            return
+        ledger, place = self.participant.ledger, proof.place
+        members = ledger.current if place.epoch == ledger.epoch else ledger.previous_set
+        member = members.members[place.signer]
+        who = display(member.masternode_id)
+        self.log.error("a masternode broke the protocol: {proof}, masternode {who}", proof=str(proof), who=who)
+        if self._identity is not None and member.operator_key == self._identity.operator_key:
+            self.log.critical("THIS masternode is accused, with its own signatures; it will be jailed")
 
     def _broken(self, halt: fx.Halt) -> None:
         failure: Failure | None = None
