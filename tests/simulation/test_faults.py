@@ -10,7 +10,7 @@ from timecoin.simulation.disk import Ending
 from timecoin.simulation.faults.kind import Scene
 from timecoin.simulation.faults.table import FAULTS
 from timecoin.simulation.life import Life, live
-from timecoin.simulation.plan import Fault, Options, Plan
+from timecoin.simulation.plan import Fault, Options, Plan, Seat
 from timecoin.simulation.planning import make_plan
 
 EPOCHS = 2
@@ -19,7 +19,14 @@ EPOCHS = 2
 def bare(seed: int = 1, **changes: object) -> Plan:
     """A life of four nodes without faults."""
     plan = make_plan(Options(seed=seed, nodes=4, byzantine=0, epochs=EPOCHS, faults=(), profile="calm"))
-    usual = {"payments": 6, "newcomers": 1, "followers": 0, "regions": (0,) * 5, "epoch_seconds": 4}
+    usual: dict[str, object] = {
+        "seats": (Seat("GOLD"),) * 4,
+        "payments": 6,
+        "newcomers": 1,
+        "followers": 0,
+        "regions": (0,) * 5,
+        "epoch_seconds": 4,
+    }
     return msgspec.structs.replace(plan, **{**usual, **changes})
 
 
@@ -73,7 +80,7 @@ class StrikeTest(SynchronousTestCase):
         life = struck("crash_at_step", 1_500_000, nodes=(1,), value=5)
         node = life.world.nodes[1]
         due = node.moments + 5
-        life.world.clock.run_until(life.world.clock.now + 2_000_000, lambda: not node.up)
+        life.world.clock.run_until(life.world.clock.now + 2_000_000, lambda node=node: not node.up)
         self.assertFalse(node.up)
         self.assertEqual(node.moments, due)
 
@@ -81,7 +88,9 @@ class StrikeTest(SynchronousTestCase):
         for detail in ("before", "in: lost", "in: done", "after"):
             life = struck("crash_at_write", 1_500_000, nodes=(1,), value=1, detail=detail)
             node = life.world.nodes[1]
-            self.assertTrue(life.world.clock.run_until(life.world.clock.now + 3_000_000, lambda: not node.up), detail)
+            self.assertTrue(
+                life.world.clock.run_until(life.world.clock.now + 3_000_000, lambda node=node: not node.up), detail
+            )
             life.world.clock.run_until(life.world.clock.now + 2_000_000)
             self.assertTrue(node.up, detail)
             self.assertIsNone(node.ending)
@@ -90,7 +99,9 @@ class StrikeTest(SynchronousTestCase):
         for ending, more in ((Ending.LOST, 0), (Ending.DONE, 1)):
             life = struck("burst", 1_500_000, value=3)
             node = next(node for node in life.world.nodes)
-            self.assertTrue(life.world.clock.run_until(life.world.clock.now + 500_000, lambda: bool(node._journal_writes)))
+            self.assertTrue(
+                life.world.clock.run_until(life.world.clock.now + 500_000, lambda node=node: bool(node._journal_writes))
+            )
             before = len(list(node.disk.log.entries()))
             node.ending = ending
             node.crash()

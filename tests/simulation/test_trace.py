@@ -57,7 +57,7 @@ class TraceTest(SynchronousTestCase):
         lines = list(trace.lines())
         self.assertEqual(lines[0], "... 15 events before")
         self.assertEqual(len(lines), 11)
-        self.assertEqual(list(trace.lines(2))[0], "... 23 events before")
+        self.assertEqual(next(trace.lines(2)), "... 23 events before")
         self.assertEqual(len(list(trace.lines(2))), 3)
 
     def test_garbage_is_named(self) -> None:
