@@ -186,6 +186,13 @@ class BlocksTest(StorageTestCase):
             self.assertGreaterEqual(len(found), 1)
         self.assertEqual(self.successResultOf(service.blocks_with_commits(9, 10, 1 << 20)), [])
 
+    def test_headers_of_heights_that_are_not_here_are_left_out(self) -> None:
+        service = self.started()
+        self.successResultOf(self.commit(service))
+        found = self.successResultOf(service.headers_with_commits(0, 5))
+        archive = service.chain.archive
+        self.assertEqual(found, [(archive.header(each), archive.commit(each)) for each in (0, 1)])
+
     def test_merging_goes_on_in_small_steps(self) -> None:
         service = self.started()
         steps: list[bool] = []

@@ -190,7 +190,7 @@ class RivalBlocks:
         """Stop for good: the block here at ``height`` and the decided one of ``header`` cannot both be."""
 
         def halt(pairs: list[tuple[bytes, bytes]]) -> None:
-            proofs = (b"".join(pairs[0]), header.encode() + commit.encode())
+            proofs = (b"".join(pairs[0]) if pairs else b"", header.encode() + commit.encode())
             text = f"{reason}: {display(header.hash)}"
             self._host.feed(lambda: self._host.participant.decided_twice(text, proofs, self._host.now_ms()))
 

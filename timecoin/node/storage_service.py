@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -250,10 +250,14 @@ class StorageService(Service):
         return self.in_reading_thread(self._read_blocks, start, min(count, self.ledger_height - start + 1), max_bytes)
 
     def headers_with_commits(self, start: int, count: int) -> Deferred[list[tuple[bytes, bytes]]]:
-        """Encoded headers and commits of ``count`` heights of the chain."""
-        archive = self.chain.archive
-        heights = range(start, start + count)
-        return self.in_reading_thread(lambda: [(archive.header(each), archive.commit(each)) for each in heights])
+        """Encoded headers and commits of those of ``count`` heights that are here."""
+        return self.in_reading_thread(lambda: list(self._read_headers(range(start, start + count))))
+
+    def _read_headers(self, heights: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
+        for height in heights:
+            # A node that joined by a snapshot has few from before it.
+            with suppress(UnknownBlock):
+                yield self.chain.archive.header(height), self.chain.archive.commit(height)
 
     def size_on_disk(self) -> int:
         """Bytes of the data directory's storages that are plain files."""
