@@ -8,7 +8,7 @@ from tests.functional.chaos.runner import ChaosRun
 from tests.functional.chaos.schedule import plan
 from tests.functional.support import FunctionalCase
 
-NODES, SEED, RATE = 5, 7, 20
+NODES, SEED, RATE = 5, 7, 12
 EPOCH = 5
 #: At most, on a machine that is busy with other things.
 MINUTES = 6
