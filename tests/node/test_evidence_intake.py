@@ -94,9 +94,9 @@ class EvidenceTest(IntakeTestCase):
             return 0
 
         self.patch(Reader, "archived_in", archived_in)
-        self.assertEqual(self.give(piece), 0)
+        self.assertEqual(self.give(piece), 1)
         self.assertEqual(asked, [(piece.txid, 1)])
-        self.assertEqual(len(self.peer.accused), 1)
+        self.assertEqual((len(self.peer.accused), self.pending), (1, []))
         self.assertFalse([reader for reader in self.network[0].readers if reader.open])
 
     def test_what_cannot_be_judged_is_no_offence(self) -> None:

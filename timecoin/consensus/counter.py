@@ -112,9 +112,9 @@ class Counter:
     def _count_votes(self, bundle: Bundle, counted: Counted, whole: bool) -> None:
         signer = bundle.signer
         bit, power = 1 << signer, self.members.members[signer].power
-        get = self.tallies.get
+        get, rivalries = self.tallies.get, self.rivalries.by_txid
         for txid in bundle.votes:
-            if txid in self.rivalries:
+            if txid in rivalries:
                 counted.offences += self.rivalries.voted(bundle, txid)
             tally = get(txid) or (self._open(txid, counted) if whole else None)
             if tally is None or tally.votes & bit or not (whole or tally.entry is not None):

@@ -397,23 +397,25 @@ class Participant:
         return self._context.docket
 
     def examine(self, piece: Evidence) -> list[SignatureCheck]:
-        """What is left to check of a peer's evidence; if that holds, give it to :meth:`accuse`.
+        """The signature checks of a peer's evidence; if they hold, give it to :meth:`accuse`.
 
         Raises ``LateEvidence`` when it is of no use, ``EarlyEvidence`` when it cannot be judged yet: neither speaks
         against the peer. Any other ``BadEvidence`` is a false accusation, which no honest node makes or passes on.
         """
+        self._context.docket.check_use(self.ledger, piece)
+        return signature_checks(piece, accused(self.ledger, piece))
+
+    def accuse(self, piece: Evidence, now: int) -> bool:
+        """Evidence whose signatures were verified; True when it was of use. Raises ``BadEvidence`` when the chain
+        refutes it: it was a false accusation all the same.
+        """
         context = self._context
-        context.docket.check_use(self.ledger, piece)
+        context.now = now
         if piece.claim is not None:
             with closing(context.source.coin_reader()) as reader:
                 if is_refuted(piece, reader.archived_in):
                     raise BadEvidence("what was acked is archived")
-        return signature_checks(piece, accused(self.ledger, piece))
-
-    def accuse(self, piece: Evidence, now: int) -> bool:
-        """Evidence whose signatures were verified after :meth:`examine`; True when it was of use."""
-        self._context.now = now
-        taken = self._context.accuse(piece)
+        taken = context.accuse(piece)
         self._after()
         return taken
 

@@ -44,28 +44,25 @@ class Rivalry(NamedTuple):
 
 
 class Rivalries:
-    """The settled rivalries of one epoch, by each txid."""
+    """The settled rivalries of one epoch, ``by_txid`` for both of each."""
 
     def __init__(self) -> None:
         self._held: deque[Rivalry] = deque()
-        self._by_txid: dict[Hash, list[Rivalry]] = {}
+        self.by_txid: dict[Hash, list[Rivalry]] = {}
         self._size = 0
-
-    def __contains__(self, txid: Hash) -> bool:
-        return txid in self._by_txid
 
     def add(
         self, winner: Transaction, loser: Transaction, votes: tuple[Iterable[Bundle], Iterable[Bundle]]
     ) -> list[RivalVotes]:
         """Remember two rivals; returns what the bundles that voted for each so far prove."""
-        if any(loser in each.txs for each in self._by_txid.get(winner.txid, ())):
+        if any(loser in each.txs for each in self.by_txid.get(winner.txid, ())):
             return []
         winners, losers = votes
         rivalry = Rivalry((winner, loser), ({bundle.signer: bundle for bundle in winners}, {}))
         self._held.append(rivalry)
         self._size += rivalry.size
         for tx in rivalry.txs:
-            self._by_txid.setdefault(tx.txid, []).append(rivalry)
+            self.by_txid.setdefault(tx.txid, []).append(rivalry)
         while self._size > MAX_BYTES:
             self._drop_oldest()
         found = [rivalry.voted(bundle, loser.txid) for bundle in losers]
@@ -75,11 +72,11 @@ class Rivalries:
         oldest = self._held.popleft()
         self._size -= oldest.size
         for tx in oldest.txs:
-            self._by_txid[tx.txid].remove(oldest)
-            if not self._by_txid[tx.txid]:
-                del self._by_txid[tx.txid]
+            self.by_txid[tx.txid].remove(oldest)
+            if not self.by_txid[tx.txid]:
+                del self.by_txid[tx.txid]
 
     def voted(self, bundle: Bundle, txid: Hash) -> list[RivalVotes]:
         """A vote of ``bundle`` for ``txid``; returns what it proves."""
-        found = [rivalry.voted(bundle, txid) for rivalry in self._by_txid[txid]]
+        found = [rivalry.voted(bundle, txid) for rivalry in self.by_txid[txid]]
         return [each for each in found if each is not None]

@@ -385,11 +385,14 @@ class Intake:
         if not good:
             self._accuse(view, "a false accusation: a signature does not verify")
             return
-        self._gossip.evidence_from(view, encoded)
-        self._host.feed(lambda: self._take_evidence(piece))
+        self._host.feed(lambda: self._take_evidence(view, piece, encoded))
 
-    def _take_evidence(self, piece: Evidence) -> None:
-        self._host.participant.accuse(piece, self._host.now_ms())
+    def _take_evidence(self, view: PeerView, piece: Evidence, encoded: bytes) -> None:
+        self._gossip.evidence_from(view, encoded)
+        try:
+            self._host.participant.accuse(piece, self._host.now_ms())
+        except BadEvidence as error:
+            self._accuse(view, f"a false accusation: {error}")
 
     # The rest
 
