@@ -18,6 +18,7 @@ from timecoin.simulation.byzantine.schemes import (
     LoneLock,
     Omission,
     OrphanChild,
+    SplitVotes,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ ALL: tuple[type[Scheme], ...] = (
     DecidedInterim,
     ClaimedTurn,
     OrphanChild,
+    SplitVotes,
     CarriedVotes,
     LateCertificate,
     LateAcks,

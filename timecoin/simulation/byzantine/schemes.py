@@ -6,7 +6,7 @@ the real one they must fail.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Generator
 from typing import TYPE_CHECKING
 
 from timecoin.consensus.proposal import NO_ROUND, Content
@@ -255,20 +255,16 @@ class OrphanChild(NearSlot):
         yield lambda: False
 
 
-@behaviour("carried_votes")
-class CarriedVotes(NearSlot):
-    """Splits the votes of an epoch over two rivals, so that neither is certified; in the next one all vote for one of
-    them, and the liars add theirs to what the other got before."""
+class Split(NearSlot):
+    """Common to what splits the votes of an epoch over two rivals, so that neither is certified."""
 
-    lasts = 2
-
-    def play(self) -> Script:
-        """Aims at: votes of e counted in e+1."""
-        yield self.reach(self.early)
+    def split(self) -> Generator[Situation, None, tuple[Transaction, Transaction] | None]:
+        """The rivals, the lower txid first, once everybody voted: as few as can be for the lower, many for the higher.
+        The liars are told of neither. None when there is no coin for it."""
         rivals = self.payments(2)
         many, few = self.fewer_than_quorum()
         if not rivals or not few:
-            return
+            return None
         low, high = rivals
         self.net.hold("high", lambda link, message: link.target not in many and net.brings(message, high.txid))
         self.net.hold("low", lambda link, message: link.target not in few and net.brings(message, low.txid))
@@ -276,19 +272,50 @@ class CarriedVotes(NearSlot):
         few[0].submit(low)
         yield self.all_of(many, lambda node: has_voted(node, high.txid))
         yield self.all_of(few, lambda node: has_voted(node, low.txid))
-        in_cabal = self.cabal
-        self.net.hold("high", lambda link, message: link.target in in_cabal and net.brings(message, high.txid))
-        self.net.hold("low", lambda link, message: link.target in in_cabal and net.brings(message, low.txid))
+        cabal = self.cabal
+        self.net.hold("high", lambda link, message: link.target in cabal and net.brings(message, high.txid))
+        self.net.hold("low", lambda link, message: link.target in cabal and net.brings(message, low.txid))
+        return low, high
+
+
+@behaviour("split_votes")
+class SplitVotes(Split):
+    """Splits the votes of an epoch over two rivals at its beginning, and votes for both when blocks were decided."""
+
+    def play(self) -> Script:
+        """Aims at: vote locks dropped at an interim decision."""
+        yield self.reach(4 * self.early)
+        split = yield from self.split()
+        if split is None:
+            return
+        yield self.reach(self.early)
+        self.say(self.honest, [tx.txid for tx in split])
+        yield lambda: False
+
+
+@behaviour("carried_votes")
+class CarriedVotes(Split):
+    """Splits the votes of an epoch over two rivals; in the next one all vote for one of them, and the liars add theirs
+    to what the other got before."""
+
+    lasts = 2
+
+    def play(self) -> Script:
+        """Aims at: votes of e counted in e+1."""
+        yield self.reach(self.early)
+        split = yield from self.split()
+        if split is None:
+            return
+        low, high = split
         yield self.close()
-        yield self.after(
-            HURRY, self.all_of(self.honest, lambda node: node.participant.finality.has_certificate(low.txid))
-        )
+        lower_wins = self.all_of(self.honest, lambda node: node.participant.finality.has_certificate(low.txid))
+        yield self.after(HURRY, lower_wins)
         self.say(self.honest, [high.txid], [high.txid])
         yield lambda: False
 
 
 @behaviour("late_certificate")
-class LateCertificate(NearSlot):
+class LateCertificate(Split):
     """Certifies a payment when everybody has sealed, so that it is in the closing block and nobody holds it for final;
     then offers its rival at the border."""
 
@@ -297,20 +324,10 @@ class LateCertificate(NearSlot):
     def play(self) -> Script:
         """Aims at: votes in e+1 before the closing block is applied."""
         yield self.reach(self.early)
-        rivals = self.payments(2)
-        many, few = self.fewer_than_quorum()
-        if not rivals or not few:
+        split = yield from self.split()
+        if split is None:
             return
-        low, high = rivals
-        cabal = self.cabal
-        self.net.hold("high", lambda link, message: link.target not in many and net.brings(message, high.txid))
-        self.net.hold("low", lambda link, message: link.target not in few and net.brings(message, low.txid))
-        many[0].submit(high)
-        few[0].submit(low)
-        yield self.all_of(many, lambda node: has_voted(node, high.txid))
-        yield self.all_of(few, lambda node: has_voted(node, low.txid))
-        self.net.hold("high", lambda link, message: link.target in cabal and net.brings(message, high.txid))
-        self.net.hold("low", lambda link, message: link.target in cabal and net.brings(message, low.txid))
+        low, high = split
         self.muted = frozenset({wire.Proposal})
         yield self.all_of(self.honest, is_sealed)
         self.say(self.honest, [high.txid])

@@ -69,6 +69,17 @@ class Liveness:
                 "stuck", f"block {height} took {took} rounds after the faults stopped, at most {self.rounds}"
             )
 
+    def watch(self, honest: Iterable[Node]) -> None:
+        """Look where nodes are: raises ``Violation`` when a height is in more rounds than it may take already."""
+        for node in honest:
+            height = node.participant.height
+            took = height.round - self._first.get(height.height, 0)
+            if took > self.rounds:
+                raise Violation(
+                    "stuck",
+                    f"block {height.height} is not decided after {took} rounds without faults, at most {self.rounds}",
+                )
+
     def kept(self, honest: Iterable[Node]) -> bool:
         """Has everything happened that was promised?"""
         final = self._world.observer.promises.final

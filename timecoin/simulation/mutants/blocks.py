@@ -32,7 +32,7 @@ def _no_ack_check() -> Iterator[Swap]:
     Kind.SAFETY,
     "the kind of the height's first proposal is taken for that of all: after an interim one nothing is checked",
     ("accusable", "final_archived"),
-    Hunt(12, ("failed_interim",), overrides=SMALL_BLOCKS),
+    Hunt(8, ("failed_interim",), overrides=SMALL_BLOCKS),
 )
 def _ack_check_per_height_kind() -> Iterator[Swap]:
     def fresh(self: CurrentHeight, proposal: Proposal) -> Freshness:
@@ -51,7 +51,7 @@ def _ack_check_per_height_kind() -> Iterator[Swap]:
     Kind.SAFETY,
     "what is in an interim block that I prevoted counts as archived",
     ("accusable", "final_archived"),
-    Hunt(12, ("failed_interim",), overrides=SMALL_BLOCKS),
+    Hunt(8, ("failed_interim",), overrides=SMALL_BLOCKS),
 )
 def _prevoted_interim_counted_archived() -> Iterator[Swap]:
     def sign(self: CurrentHeight, draft: steps.Message) -> None:
@@ -70,7 +70,7 @@ def _prevoted_interim_counted_archived() -> Iterator[Swap]:
     Kind.SAFETY,
     "interim blocks are prevoted without certificates for what is in them",
     ("certified", "rival_archived", "false_alarm"),
-    Hunt(12, ("rival_blocks",), faults=("rivals",), profile="storm"),
+    Hunt(8, ("rival_blocks",), faults=("rivals",), profile="storm"),
 )
 def _uncertified_in_interim() -> Iterator[Swap]:
     def fresh(self: CurrentHeight, proposal: Proposal) -> Freshness:
@@ -85,7 +85,7 @@ def _uncertified_in_interim() -> Iterator[Swap]:
     Kind.SAFETY,
     "a claimed POL is believed",
     ("final_archived", "accusable", "one_block_per_height"),
-    Hunt(12, ("claimed_turn",)),
+    Hunt(8, ("claimed_turn",)),
 )
 def _pol_unverified() -> Iterator[Swap]:
     yield Swap(Height, "_has_pol", lambda self, round_, block_hash: True)
@@ -96,7 +96,7 @@ def _pol_unverified() -> Iterator[Swap]:
     Kind.LIVENESS,
     "the ack check is made again when there is a POL",
     ("stuck",),
-    Hunt(12, ("lone_certificate",)),
+    Hunt(8, ("lone_certificate",)),
 )
 def _ack_check_with_pol() -> Iterator[Swap]:
     def lacks_acked(self: Height, block_hash: Hash) -> bool:

@@ -111,7 +111,7 @@ def _carry(kind: str) -> Iterator[Swap]:
     Kind.SAFETY,
     "votes of an epoch count in the next one",
     ("certified", "false_alarm", "rivals_final", "final_quorum"),
-    Hunt(12, ("carried_votes",), epochs=3),
+    Hunt(8, ("carried_votes",), epochs=3),
 )
 def _votes_counted_next_epoch() -> Iterator[Swap]:
     return _carry("vote")
@@ -122,7 +122,7 @@ def _votes_counted_next_epoch() -> Iterator[Swap]:
     Kind.SAFETY,
     "acks of an epoch count in the next one",
     ("final_quorum", "final_archived", "rivals_final"),
-    Hunt(12, ("lone_certificate",), epochs=3),
+    Hunt(8, ("lone_certificate",), epochs=3),
 )
 def _acks_counted_next_epoch() -> Iterator[Swap]:
     return _carry("ack")
@@ -133,7 +133,7 @@ def _acks_counted_next_epoch() -> Iterator[Swap]:
     Kind.SAFETY,
     "votes of the next epoch are given when the closing block is decided, before it is applied",
     ("false_alarm", "rivals_final", "contradiction", "certified"),
-    Hunt(12, ("late_certificate",), epochs=3),
+    Hunt(8, ("late_certificate",), epochs=3),
 )
 def _votes_before_closing_applied() -> Iterator[Swap]:
     def commit(self: Participant) -> None:
@@ -203,7 +203,7 @@ def _nonmember_votes_counted() -> Iterator[Swap]:
     Kind.LIVENESS,
     "a child is acked before its parent is certified",
     ("stuck",),
-    Hunt(12, ("orphan_child",)),
+    Hunt(8, ("orphan_child",)),
 )
 def _child_before_parent_certified() -> Iterator[Swap]:
     yield Swap(Voter, "_parents_acked", lambda self, entry: True)

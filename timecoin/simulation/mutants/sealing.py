@@ -22,7 +22,7 @@ SMALL_BLOCKS = {"interim_txs": 3}
     Kind.SAFETY,
     "nobody seals: acks go on until the closing block is decided",
     ("final_archived", "accusable"),
-    Hunt(12, ("late_acks",)),
+    Hunt(8, ("late_acks",)),
 )
 def _no_seal() -> Iterator[Swap]:
     def seal(self: Voter) -> None:
@@ -79,7 +79,7 @@ original_seal_if_due = original(Participant, "_seal_if_due")
     Kind.SAFETY,
     "each new round lifts the seal until its proposal is looked at",
     ("contradiction", "final_archived", "accusable"),
-    Hunt(12, ("lone_lock",)),
+    Hunt(8, ("lone_lock",)),
 )
 def _seal_lifted_each_round() -> Iterator[Swap]:
     def carry_out(self: CurrentHeight, effect: steps.Effect) -> None:
@@ -97,7 +97,7 @@ def _seal_lifted_each_round() -> Iterator[Swap]:
     Kind.SAFETY,
     "the decision of an interim block lifts the seal",
     ("contradiction", "final_archived", "accusable"),
-    Hunt(12, ("decided_interim",), overrides=SMALL_BLOCKS),
+    Hunt(8, ("decided_interim",), overrides=SMALL_BLOCKS),
 )
 def _seal_lifted_at_interim() -> Iterator[Swap]:
     def applied(self: Participant) -> None:
@@ -117,7 +117,7 @@ def _seal_lifted_at_interim() -> Iterator[Swap]:
     Kind.SAFETY,
     "the decision of an interim block drops all vote locks",
     ("contradiction", "rivals_final", "false_alarm"),
-    Hunt(12, ("decided_interim",), overrides=SMALL_BLOCKS, faults=("rivals",), profile="storm"),
+    Hunt(6, ("split_votes",), overrides=SMALL_BLOCKS),
 )
 def _locks_dropped_at_interim() -> Iterator[Swap]:
     def finish(self: Finality, closing: bool, now: int) -> Iterator[None]:
@@ -135,7 +135,7 @@ def _locks_dropped_at_interim() -> Iterator[Swap]:
     Kind.SAFETY,
     "the decision of an interim block wipes the set of what was acked",
     ("final_archived", "accusable"),
-    Hunt(12, ("decided_interim",), overrides=SMALL_BLOCKS),
+    Hunt(8, ("decided_interim",), overrides=SMALL_BLOCKS),
 )
 def _acked_wiped_at_interim() -> Iterator[Swap]:
     def finish(self: Finality, closing: bool, now: int) -> Iterator[None]:
