@@ -207,6 +207,26 @@ class LiarTest(JoinCase):
         self.assertJoined(joiner)
         self.assertEqual(joiner.dropped, {})
 
+    def test_a_manifest_that_does_not_come(self) -> None:
+        """The same snapshot is taken from others that come later, also by peers that were asked before."""
+        joiner = self.joiner()
+        fickle = Server("fickle", self.source, no_manifest)
+        joiner.add(fickle)
+        joiner.wait(80)
+        self.assertIs(joiner.stage, Stage.MANIFEST)
+        self.assertTrue(any("given up" in each for each in joiner.notes))
+        fickle.lie = None
+        joiner.wait(20)
+        self.assertJoined(joiner)
+
+    def test_many_false_snapshots_do_not_drive_it_to_blocks(self) -> None:
+        joiner = self.joiner()
+        liars = [Server(f"liar {n}", self.source, StateOf(self.source, n)) for n in range(5)]
+        joiner.add(*liars)
+        joiner.wait(20)
+        joiner.add(*self.honest(1))
+        self.assertJoinedWithout(joiner, *liars)
+
     def test_all_stall(self) -> None:
         joiner = self.joiner()
         joiner.add(*[Server(f"staller {n}", self.source, no_chunks) for n in range(3)])
@@ -398,6 +418,18 @@ class RaisedManifest(FalseManifest):
         ranges = list(source.manifest.ranges)
         ranges[0] = ranges[0]._replace(muhash=ranges[1].muhash)
         self.manifest = replace(source.manifest, ranges=tuple(ranges))
+
+
+class StateOf(FalseManifest):
+    """A manifest of its own for each: with another state."""
+
+    def __init__(self, source: Source, number: int) -> None:
+        super().__init__(source)
+        self.manifest = replace(source.manifest, state_hash=bytes([number + 1]) * 32)
+
+
+def no_manifest(server: Server, message: wire.Message) -> Said:
+    return () if isinstance(message, wire.GetManifest) else None
 
 
 def changed_block(server: Server, message: wire.Message) -> Said:

@@ -410,32 +410,39 @@ class SnapshotSync:
         self._offers.work()
         self._preparation.work()
         if self._is_stalled(self._preparation.answered_at):
-            self._try_another("its manifest does not come")
+            self._stalled("its manifest does not come")
 
     def _is_stalled(self, answered_at: int) -> bool:
         return not self._desk.working and self._desk.now - max(self._since, answered_at) > STALL_MS
 
     def _false_offer(self, reason: str) -> None:
-        """Manifest or state is a lie: so are all who offer that snapshot."""
+        """Manifest or state is a lie: whoever offers that snapshot goes. That is no failure, as liars are fewer then."""
         if self._offers is None or self._offer is None:
             return
         for peer in self._offers.refuse(self._offer):
             self._desk.drop(peer, f"a false snapshot: {reason}")
             self._forget(peer)
-        self._try_another(reason)
+        self._give_up(reason)
+        self._begin_anew()
 
-    def _try_another(self, reason: str) -> None:
+    def _stalled(self, reason: str) -> None:
+        """Who holds it does not deliver: others may come that do, but not for ever."""
         self._tries += 1
-        for part in (self._coins, self._blocks):
+        self._give_up(reason)
+        if self._tries >= MAX_TRIES:
+            self._end(False, f"no snapshot came in {self._tries} tries, the last time because {reason}")
+        else:
+            self._begin_anew()
+
+    def _give_up(self, reason: str) -> None:
+        for part in (self._preparation, self._coins, self._blocks):
             if part is not None:
                 part.stop()
-        if self._offers is not None and self._offer is not None:
-            self._offers.refuse(self._offer)
         self._offer = self._preparation = self._coins = self._blocks = None
         self._desk.note(f"the snapshot is given up: {reason}", loud=True)
-        if self._tries >= MAX_TRIES:
-            self._end(False, f"{self._tries} snapshots failed, the last one because {reason}")
-        elif self._resumed is not None:
+
+    def _begin_anew(self) -> None:
+        if self._resumed is not None:
             # It may be too old by now for anybody to hold it.
             self._resumed = self._offers = None
             self._begin_chain(self._origin, None)
@@ -480,7 +487,7 @@ class SnapshotSync:
             self._blocks = Blocks(self._desk, self._importing, self._lowest())
             self._enter(Stage.BLOCKS)
         elif self._is_stalled(coins.fetch.answered_at):
-            self._try_another("its coins do not come")
+            self._stalled("its coins do not come")
 
     def _lowest(self) -> int | None:
         """The closing block of the epoch before the two whose blocks come along."""
@@ -500,7 +507,7 @@ class SnapshotSync:
             self._enter(Stage.FINISHING)
             self._desk.work(Work(lambda _: store.finish(importing), lambda _: self._finished(), storing=True))
         elif self._is_stalled(blocks.fetch.answered_at):
-            self._try_another("its blocks do not come")
+            self._stalled("its blocks do not come")
 
     def _finished(self) -> None:
         self._end(True, "the snapshot is in place")

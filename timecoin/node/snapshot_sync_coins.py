@@ -167,6 +167,12 @@ class Preparation:
         self.pages.work()
         self.parts.work()
 
+    def stop(self) -> None:
+        """It is given up."""
+        self._checking = True
+        self.pages.stop()
+        self.parts.stop()
+
     def takes_page(self, peer: JoinPeer, message: wire.ManifestPage) -> None:
         """A page came."""
         if message.snapshot == self._offer.snapshot_id:
