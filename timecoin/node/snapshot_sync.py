@@ -416,7 +416,7 @@ class SnapshotSync:
         return not self._desk.working and self._desk.now - max(self._since, answered_at) > STALL_MS
 
     def _false_offer(self, reason: str) -> None:
-        """Manifest or state is a lie: whoever offers that snapshot goes. That is no failure, as liars are fewer then."""
+        """Manifest or state is a lie: whoever offers that snapshot goes. Liars are fewer then: no failure."""
         if self._offers is None or self._offer is None:
             return
         for peer in self._offers.refuse(self._offer):
