@@ -223,7 +223,7 @@ class LiarTest(JoinCase):
         joiner = self.joiner()
         liars = [Server(f"liar {n}", self.source, StateOf(self.source, n)) for n in range(5)]
         joiner.add(*liars)
-        joiner.wait(20)
+        joiner.wait(5)
         joiner.add(*self.honest(1))
         self.assertJoinedWithout(joiner, *liars)
 

@@ -73,6 +73,7 @@ class Offers:
         self._offers: dict[Hash, Offer] = {}
         self._holders: dict[Hash, dict[bytes, None]] = {}
         self._asked: dict[bytes, int] = {}
+        self._told: set[bytes] = set()
         self._refused: set[Hash] = set()
 
     def work(self, again_after_ms: int = 10_000) -> None:
@@ -84,6 +85,7 @@ class Offers:
 
     def told(self, peer: JoinPeer, message: wire.Snapshots) -> None:
         """A peer tells what it holds."""
+        self._told.add(peer.key)
         for holders in self._holders.values():
             holders.pop(peer.key, None)
         for snapshot_id, encoded in message.held:
@@ -122,12 +124,13 @@ class Offers:
 
     @property
     def all_told(self) -> bool:
-        """Was everybody asked some seconds ago?"""
-        return all(self._desk.now - self._asked.get(key, self._desk.now) > 3_000 for key in self._desk.peers)
+        """Has everybody told what it holds?"""
+        return all(key in self._told for key in self._desk.peers)
 
     def lost(self, peer: JoinPeer) -> None:
         """A peer is gone."""
         self._asked.pop(peer.key, None)
+        self._told.discard(peer.key)
         for holders in self._holders.values():
             holders.pop(peer.key, None)
 
