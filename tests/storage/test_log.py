@@ -243,6 +243,17 @@ class DamageTest(LogTestCase):
                     self.assertEqual(len(self.records(log)), 3, (start, status))
                 self.shut(log)
 
+    def test_a_changed_transaction_number(self) -> None:
+        """It is made of the time. Unnoticed, every later write would fail as a conflict."""
+        start, before = self.ends[2], int.from_bytes(self.whole[self.ends[1] : self.ends[1] + 8], "big")
+        own = int.from_bytes(self.whole[start : start + 8], "big")
+        for number in (0, before, before + 1, own - 1, own + 1, own ^ 1 << 60):
+            log = self.with_file(self.whole[:start] + number.to_bytes(8, "big") + self.whole[start + 8 :])
+            self.assertIsNotNone(log.damaged, number)
+            log.set(still="writable")
+            log.append([b"new"])
+            self.shut(log)
+
     def test_changed_bytes_never_pass_as_intact(self) -> None:
         """
         A changed byte is noticed, or it was without meaning (padding, time stamps) and all records are there.

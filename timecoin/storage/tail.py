@@ -16,11 +16,11 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
 
-from ZODB.FileStorage.format import TRANS_HDR
+from ZODB.FileStorage.format import DATA_HDR, TRANS_HDR
 
 from timecoin.storage.errors import Damaged
 
-_HEADER = Struct(TRANS_HDR)
+_HEADER, _RECORD = Struct(TRANS_HDR), Struct(DATA_HDR)
 _START = 4
 _LENGTH = 8
 _UNFINISHED = b"c"
@@ -31,8 +31,9 @@ def repair_tail(path: Path) -> None:
     """
     Cut off the transaction that was being written when the machine stopped, if there is one; no file is fine.
 
-    It was never reported durable; all before it were. ``Damaged`` when finished transactions stand after it,
-    for then it is not that one; ``OSError``.
+    It was never reported durable; all before it were. ``Damaged`` when finished transactions stand after it, for then
+    it is not that one, and when one has another number than its records, for then no later one could be written;
+    ``OSError``.
     """
     if not path.exists():
         return
@@ -48,25 +49,41 @@ def repair_tail(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _header(stream: BinaryIO, at: int) -> tuple[int, bytes] | None:
+def _header(stream: BinaryIO, at: int) -> tuple[bytes, int, bytes] | None:
     stream.seek(at)
     data = stream.read(_HEADER.size)
     if len(data) < _HEADER.size:
         return None
-    _, length, status, *_ = _HEADER.unpack(data)
-    return length, status
+    number, length, status, *_ = _HEADER.unpack(data)
+    return number, length, status
 
 
 def _first_unfinished(stream: BinaryIO, size: int) -> int:
     at = _START
     while (header := _header(stream, at)) is not None:
-        length, status = header
+        number, length, status = header
         if status == _UNFINISHED or length < _HEADER.size or at + length + _LENGTH > size:
             break
         if _is_torn(stream, at, length, status):
             break
+        if not _is_of_its_records(stream, at, length, number):
+            raise Damaged(f"{Path(stream.name).name} is damaged at byte {at}: a transaction and its records differ")
         at += length + _LENGTH
     return at
+
+
+def _is_of_its_records(stream: BinaryIO, at: int, length: int, number: bytes) -> bool:
+    """Whether the records of a transaction carry its number; FileStorage does not compare them when it opens."""
+    stream.seek(at)
+    *_, user, description, extension = _HEADER.unpack(stream.read(_HEADER.size))
+    place, end = at + _HEADER.size + user + description + extension, at + length
+    while place + _RECORD.size <= end:
+        stream.seek(place)
+        _, own, _, _, _, size = _RECORD.unpack(stream.read(_RECORD.size))
+        if own != number:
+            return False
+        place += _RECORD.size + (size or _LENGTH)
+    return True
 
 
 def _is_torn(stream: BinaryIO, at: int, length: int, status: bytes) -> bool:
@@ -81,7 +98,7 @@ def _holds_more(stream: BinaryIO, start: int, size: int) -> bool:
     header = _header(stream, start)
     if header is None:
         return False
-    length, status = header
+    _, length, status = header
     end = start + length + _LENGTH
     if end <= size and length >= _HEADER.size and not _is_torn(stream, start, length, status):
         return status != _UNFINISHED or end < size
@@ -90,4 +107,4 @@ def _holds_more(stream: BinaryIO, start: int, size: int) -> bool:
     if not _HEADER.size <= last < size - _LENGTH - start:
         return False
     found = _header(stream, size - _LENGTH - last)
-    return found is not None and found[0] == last
+    return found is not None and found[1] == last
