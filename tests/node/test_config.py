@@ -57,6 +57,13 @@ class Values(SynchronousTestCase):
         self.assertEqual(config.genesis_path, BASE / "../genesis.json")
         self.assertEqual(config.cookie_path, BASE / "data" / ".cookie")
 
+    def test_a_path_that_no_file_can_have(self) -> None:
+        for path in ("x" * 256, "ü" * 128, "/x" * 2_048, "a\0b"):
+            for key in ("data_dir", "genesis"):
+                problem = self.assertRaises(ConfigError, read, f"[node]\n{key} = {path}\n")
+                self.assertEqual(problem.key, key)
+        self.assertFalse(read(f"[node]\ndata_dir = {'x' * 255}\n").genesis_path.is_dir())
+
     def test_typed_values(self) -> None:
         config = read(
             f"[p2p]\nlisten = tcp:1:interface=127.0.0.1 tcp6:2\nadvertise = [2001:db8::1]:24100\n"

@@ -7,6 +7,7 @@ sentence "must be ...", shown to the operator with the bad value and in the comm
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _TRUTH = {
     "off": False,
     "0": False,
 }
+# Linux's NAME_MAX and PATH_MAX, in bytes.
+_MAX_NAME, _MAX_PATH = 255, 4_096
 _NODE_ID = re.compile(r"[0-9a-f]{66}\Z")
 _ONION = re.compile(r"[a-z2-7]{56}\.onion\Z")
 _HOST_NAME = re.compile(
@@ -108,11 +111,18 @@ def optional_path() -> Kind[Path | None]:
     """A path (``~`` is the home directory; a relative one counts from the file's directory) or nothing."""
 
     def read(text: str, base: Path) -> Path | None:
-        if "\0" in text:
+        path = (base / Path(text).expanduser()).absolute() if text else None
+        if "\0" in text or (path is not None and _is_too_long(path)):
             raise ValueError
-        return (base / Path(text).expanduser()).absolute() if text else None
+        return path
 
     return Kind(read, "a path, or empty")
+
+
+def _is_too_long(path: Path) -> bool:
+    """Whether no file can have this path: looking for one would fail with an OSError."""
+    names = [len(os.fsencode(name)) for name in path.parts]
+    return max(names) > _MAX_NAME or len(os.fsencode(path)) >= _MAX_PATH
 
 
 def endpoints() -> Kind[tuple[str, ...]]:
