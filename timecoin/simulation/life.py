@@ -207,6 +207,7 @@ class Life:
         liveness.begin(self.honest, expected, faulty=faulty, delay_ms=self._slowest_message())
         while clock.now < liveness.deadline and not liveness.kept(self.honest):
             clock.run_until(min(liveness.deadline, clock.now + _LOOK))
+            liveness.watch(self.honest)
 
     def _slowest_message(self) -> int:
         regions = set(self.plan.regions)
