@@ -2,7 +2,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench fuzz chaos clean venv
+.PHONY: run test check lint bench fuzz chaos model clean venv
 
 venv: $(VENV)/.ready
 
@@ -23,6 +23,10 @@ run: venv
 chaos: venv
 	$(BIN)/python -m tests.functional.chaos --nodes 7 --minutes 15
 
+# The protocol's model, all variants and mutants, those included that take minutes.
+model: venv
+	$(BIN)/python -m docs.model --large
+
 bench: venv
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 20 --seconds 60
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 1000 --seconds 60
@@ -33,7 +37,7 @@ fuzz: venv
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: venv
-	$(BIN)/ruff check timecoin tests benchmarks twisted setup.py
+	$(BIN)/ruff check timecoin tests benchmarks docs twisted setup.py
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 

@@ -38,6 +38,7 @@ setup(
     extras_require={
         "dev": [
             "hypothesis >=6.130, <7",
+            "numpy >=2.1, <3",
             "atheris >=3.0, <4; python_version < '3.14' and sys_platform == 'linux' and platform_machine == 'x86_64'",
             "ruff >=0.12, <0.18",
             "mypy >=1.15, <3",

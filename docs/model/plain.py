@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
-from itertools import permutations
+from functools import cache, reduce
+from itertools import combinations, permutations
+from operator import and_, or_
 
 from docs.model.model import Model
 
@@ -21,7 +22,6 @@ class Plain:
         self._twin = cache(model.swapped)
         self._view = cache(lambda word: model.view(model.node(word)))
         self._stuck = cache(model.stuck)
-        self._split = cache(lambda mask: [1 << place for place in range(mask.bit_length()) if mask >> place & 1])
 
     def _compiled(self, word: int) -> list[tuple[int, int, int]]:
         """The words that a node can go on to, each with what a quorum and what more than W/3 must have done."""
@@ -42,16 +42,17 @@ class Plain:
 
     def after(self, state: State) -> list[State]:
         """The states one step away from ``state``."""
+        by_quorum, by_third = self.done(state, self.model.quorum), self.done(state, self.model.third)
         return [
             (*state[:at], new, *state[at + 1 :])
             for at, word in enumerate(state)
             for new, quorum, third in self._moves(word)
-            if self.did(state, quorum, self.model.quorum) and self.did(state, third, self.model.third)
+            if not quorum & ~by_quorum and not third & ~by_third
         ]
 
-    def did(self, state: State, deeds: int, honest: int) -> bool:
-        """Whether each of ``deeds`` was done by as many as ``honest`` honest nodes."""
-        return all(sum(1 for word in state if word & bit) >= honest for bit in self._split(deeds))
+    def done(self, state: State, honest: int) -> int:
+        """What as many as ``honest`` honest nodes did."""
+        return reduce(or_, (reduce(and_, some) for some in combinations(state, honest)))
 
     def canonical(self, state: State) -> State:
         """One for all states that differ by the names of nodes, and of t1 and t2 where they may be exchanged."""
@@ -61,7 +62,8 @@ class Plain:
     def broken(self, state: State) -> set[str]:
         """The invariants that ``state`` breaks."""
         names = {name for word in state for name in self._local(word)}
+        by_quorum, by_third = self.done(state, self.model.quorum), self.done(state, self.model.third)
         for name, quorum, third in self.model.patterns:
-            if self.did(state, quorum, self.model.quorum) and self.did(state, third, self.model.third):
+            if not quorum & ~by_quorum and not third & ~by_third:
                 names.add(name)
         return names | ({"stuck"} if self._stuck(tuple(map(self._view, state))) else set())
