@@ -10,6 +10,7 @@ from timecoin.consensus import effects as fx
 from timecoin.consensus.asking import MAX_ASKED_AGAIN
 from timecoin.consensus.effects import Change
 from timecoin.consensus.records import RecordKind, decode_record
+from timecoin.consensus.standing import Standing, messages_for
 from timecoin.consensus.votes import Prevote
 from timecoin.ledger.params import Parameters
 from timecoin.p2p import messages as wire
@@ -216,9 +217,7 @@ class LostTest(SynchronousTestCase):
         shut = {0, 1, 2}
 
         def route(link: Link, message: wire.Message) -> tuple[int, ...]:
-            hit = (
-                link.target is deaf and isinstance(message, wire.Tx | wire.Inv) and link.source.index in shut
-            )
+            hit = link.target is deaf and isinstance(message, wire.Tx | wire.Inv) and link.source.index in shut
             return () if hit else DELAY
 
         network.route = route
@@ -379,9 +378,7 @@ class JournalTest(SynchronousTestCase):
         (tx,) = payments(network, 1)
         network[0].submit(tx)
         network.run(1_000)
-        network.route = lambda link, message: (
-            () if isinstance(message, wire.Votes) and message.precommits else DELAY
-        )
+        network.route = lambda link, message: () if isinstance(message, wire.Votes) and message.precommits else DELAY
         locked = lambda node: node.participant.height.locked_hash is not None  # noqa: E731
         self.assertTrue(network.run(10_000, lambda: all(map(locked, network.nodes))))
         network.run(50)
@@ -430,4 +427,28 @@ class JournalTest(SynchronousTestCase):
         self.assertEqual(node.disk.barred, 0)
         self.assertTrue([vote for vote in network.watch.fresh if vote.signer == node.participant.signer])
         self.assertIsInstance(network.watch.fresh[0], Prevote)
+        network.close()
+
+    def test_what_is_not_durable_is_shown_to_nobody(self) -> None:
+        """Losing the permission to sign between signature and disk does not make a prevote one that was said.
+
+        Found by the simulator (seed 3045): peers that lack it would have been sent it.
+        """
+        network = Network(4).start()
+        network.run_to_epoch(2)
+        node = network[1]
+        participant = node.participant
+        network.run(participant.slot_ms - network.now - 1)
+        network.disk_ms = lambda: 40
+        outbox = participant._context.outbox
+        self.assertTrue(network.run(2_000, lambda: any(isinstance(message, Prevote) for message in outbox._messages)))
+        for silent_until in (2, 0):
+            participant.permit.silent_until = silent_until
+            node.feed(lambda: participant.tick(node.now_ms()))
+            height = participant.height
+            lacking = Standing(height.round, height.step, False, 0, 0)
+            shown = [message for message in messages_for(height, lacking) if isinstance(message, Prevote)]
+            self.assertNotIn(participant.signer, [message.signer for message in shown])
+            self.assertFalse(height.ballots.prevotes(height.round).mask >> (participant.signer or 0) & 1)
+        self.assertTrue(network.run_to_epoch(4))
         network.close()

@@ -53,6 +53,7 @@ class CurrentHeight:
         self._awaited: tuple[bytes, Commit] | None = None
         self._heard: list[steps.Message] = []
         self._mine: set[tuple[type[steps.Message], bytes]] = set()
+        self._unwritten: dict[tuple[type[steps.Message], bytes], steps.Message] = {}
         self.last_commit = last_commit
         self.decided: tuple[Assembled, Commit] | None = None
         self.broken: tuple[bytes, ...] | None = None
@@ -91,6 +92,7 @@ class CurrentHeight:
         self._candidates.clear()
         self._jobs.clear()
         self._heard.clear()
+        self._unwritten.clear()
         self._wanted = self._awaited = self.decided = None
         return self.machine
 
@@ -115,7 +117,7 @@ class CurrentHeight:
         before = self.machine
         self.machine = self._new_machine()
         # Proposals of rounds long past are forgotten, mine too: those rounds must not come again.
-        self.machine.restore(self._heard, before.round)
+        self.machine.restore(self._heard, before.round, self._unwritten.values())
         if before.started:
             self.machine.start(self._context.now)
         self.enter_if_due()
@@ -147,6 +149,7 @@ class CurrentHeight:
         """A verified or own durable message of this height; True when it was new."""
         now = self._context.now
         self._watch_own(message)
+        self._unwritten.pop((type(message), message.body()), None)
         if isinstance(message, Proposal):
             fresh = self.machine.proposal(message, now)
             if fresh:
@@ -280,9 +283,7 @@ class CurrentHeight:
     def certificates_changed(self, txids: Iterable[bytes]) -> None:
         """Transactions were certified, or acked by more than a third."""
         for candidate in tuple(self._candidates.values()):
-            if candidate.uncertified and candidate.count_certificates(
-                self._context.finality.is_backed, txids
-            ):
+            if candidate.uncertified and candidate.count_certificates(self._context.finality.is_backed, txids):
                 self.machine.poke(self._context.now)
         self.pump()
 
@@ -372,9 +373,7 @@ class CurrentHeight:
         """Blocks that the machine forgot are not judged, built on or repeated any more: they are large."""
         kept = {proposal.block_hash for proposal in self.machine.proposals.carried()}
         self._heard = [
-            message
-            for message in self._heard
-            if not isinstance(message, Proposal) or message.block_hash in kept
+            message for message in self._heard if not isinstance(message, Proposal) or message.block_hash in kept
         ]
         if self._awaited is not None:
             kept.add(self._awaited[0])
@@ -385,9 +384,10 @@ class CurrentHeight:
         if not context.may_sign or context.identity is None:
             return
         message = draft.signed(context.identity.sign(draft.digest))
-        self._mine.add((type(message), message.body()))
+        key = type(message), message.body()
+        self._mine.add(key)
         # Whatever becomes of the permission to sign before it is durable: it is never drafted a second time.
-        self._heard.append(message)
+        self._unwritten[key] = message
         if isinstance(message, Proposal):
             context.outbox.message(RecordKind.PROPOSAL, message)
         elif isinstance(message, Prevote):

@@ -110,18 +110,20 @@ class Height:
 
     # Inputs
 
-    def restore(self, messages: Iterable[Message], reached: int = 0) -> None:
+    def restore(self, messages: Iterable[Message], reached: int = 0, unwritten: Iterable[Message] = ()) -> None:
         """Before ``start``: what my journal holds of this height, mine and others', in any order.
 
         I continue in the last round for which I signed anything, at least in the one that I had ``reached``,
         behind the last step that I signed, and am locked on the block of my last precommit for a block; its
-        proposal and POL are among ``messages`` (protocol.md 4).
+        proposal and POL are among ``messages`` (protocol.md 4). What is ``unwritten``, signed by me and not durable
+        yet, binds me just as much, but it is not said: it is counted, and shown to others, when it comes in.
         """
         known = [message for message in messages if self._heard.belongs(message)]
-        self.round = max(reached, self._pen.recall(known) or 0)
+        signed = [*known, *[message for message in unwritten if self._heard.belongs(message)]]
+        self.round = max(reached, self._pen.recall(signed) or 0)
         for message in known:
             self._keep(message, certified=True)
-        mine = [vote for vote in known if isinstance(vote, Precommit) and self._pen.wrote(vote)]
+        mine = [vote for vote in signed if isinstance(vote, Precommit) and self._pen.wrote(vote)]
         locks = [vote for vote in mine if not vote.is_nil]
         if locks:
             last = max(locks, key=lambda vote: vote.round)
