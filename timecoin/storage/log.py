@@ -74,6 +74,8 @@ class SegmentLog:
             if segment.complete:
                 for _ in segment.records():
                     continue
+                # Read here, where damage is dealt with.
+                _ = segment.values
             return segment
         except Damaged as error:
             self.damaged = str(error)

@@ -12,10 +12,18 @@ _CHECK = Struct("<II")
 _LENGTH = Struct("<I")
 
 
-def pack_records(records: Sequence[bytes]) -> bytes:
-    """*records* with their lengths (u32) behind CRC-32 and count: FileStorage has no checksum of its own."""
+def pack_records(records: Sequence[bytes], first: int = 0) -> bytes:
+    """
+    *records* with their lengths (u32) behind CRC-32 and count: FileStorage has no checksum of its own.
+
+    The checksum covers *first*, the number of the first of them, so that no batch is taken for another one.
+    """
     body = b"".join(part for record in records for part in (_LENGTH.pack(len(record)), record))
-    return _CHECK.pack(crc32(body), len(records)) + body
+    return _CHECK.pack(_checksum(body, first), len(records)) + body
+
+
+def _checksum(body: bytes, first: int) -> int:
+    return crc32(body, crc32(first.to_bytes(8, "little")) if first else 0)
 
 
 def count_records(data: bytes) -> int:
@@ -25,10 +33,10 @@ def count_records(data: bytes) -> int:
     return int(_CHECK.unpack_from(data)[1])
 
 
-def unpack_records(data: bytes) -> list[bytes]:
+def unpack_records(data: bytes, first: int = 0) -> list[bytes]:
     """Back from :func:`pack_records`; ``Damaged`` when checksum, count or lengths do not fit."""
     count, body, at = count_records(data), data[_CHECK.size :], 0
-    if crc32(body) != _CHECK.unpack_from(data)[0]:
+    if _checksum(body, first) != _CHECK.unpack_from(data)[0]:
         raise Damaged("a batch of records fails its checksum")
     records = []
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from persistent import Persistent
 from zc.lockfile import LockError  # type: ignore[import-untyped]
@@ -29,14 +30,28 @@ _CACHE = {"cache_size": 64, "cache_size_bytes": 1_000_000}
 
 class SegmentHead(Persistent):  # type: ignore[misc]
     """
-    Number of the segment, named values of its owner, and the records: number of the first one → batch of
-    bytes.
+    Number of the segment, named values of its owner with a checksum, and the records: number of the first one →
+    batch of bytes.
     """
 
     def __init__(self, number: int, values: dict[str, Any]) -> None:
         self.number = number
-        self.values = values
         self.batches = HeightTree()
+        self.put(values)
+
+    def put(self, values: dict[str, Any]) -> None:
+        """Replace the values."""
+        self.values, self.check = values, _checksum(values)
+
+    def checked(self) -> dict[str, Any]:
+        """A copy of the values; ``Damaged`` when they are not those that were put."""
+        if self.check != _checksum(self.values):
+            raise Damaged("the values of a segment fail their checksum")
+        return dict(self.values)
+
+
+def _checksum(values: dict[str, Any]) -> int:
+    return crc32(repr(sorted(values.items())).encode())
 
 
 class Segment:
@@ -89,7 +104,7 @@ class Segment:
         Add *records* (at least one) in one transaction, durable on return; the number of the first of them.
         """
         first = self._next
-        batch = Blob(pack_records(records))
+        batch = Blob(pack_records(records, first))
         with committing(self._connection) as root:
             root["head"].batches[first] = batch
         batch._p_deactivate()
@@ -100,13 +115,14 @@ class Segment:
         """Change some of the owner's values (ints, bytes, strings) in one transaction, durable on return."""
         with committing(self._connection) as root:
             head = root["head"]
-            head.values = {**head.values, **values}
+            head.put({**head.checked(), **values})
 
     @property
     def values(self) -> dict[str, Any]:
-        """The owner's values as last committed."""
+        """The owner's values as last committed; ``Damaged``."""
         with _damage(self.path), reading(self._database) as root:
-            return dict(root["head"].values)
+            found: dict[str, Any] = root["head"].checked()
+            return found
 
     def records(self) -> Iterator[tuple[int, bytes]]:
         """
@@ -118,7 +134,7 @@ class Segment:
             for first, blob in root["head"].batches.items():
                 if first != expected:
                     raise Damaged(f"{self.path.name}: records {expected} to {first} are missing")
-                batch = unpack_records(blob.data)
+                batch = unpack_records(blob.data, first)
                 blob._p_deactivate()
                 expected += len(batch)
                 yield from enumerate(batch, first)
@@ -130,7 +146,7 @@ class Segment:
                 raise UnknownPosition(f"{self.path.name} holds no record {number}")
             batches = root["head"].batches
             first = batches.maxKey(number)
-            record: bytes = unpack_records(batches[first].data)[number - first]
+            record: bytes = unpack_records(batches[first].data, first)[number - first]
             return record
 
     def close(self) -> None:

@@ -32,8 +32,7 @@ def repair_tail(path: Path) -> None:
     Cut off the transaction that was being written when the machine stopped, if there is one; no file is fine.
 
     It was never reported durable; all before it were. ``Damaged`` when finished transactions stand after it, for then
-    it is not that one, and when one has another number than its records, for then no later one could be written;
-    ``OSError``.
+    it is not that one, and when the records of one do not fit it or those before it; ``OSError``.
     """
     if not path.exists():
         return
@@ -59,31 +58,40 @@ def _header(stream: BinaryIO, at: int) -> tuple[bytes, int, bytes] | None:
 
 
 def _first_unfinished(stream: BinaryIO, size: int) -> int:
-    at = _START
+    at, newest = _START, dict[bytes, int]()
     while (header := _header(stream, at)) is not None:
         number, length, status = header
         if status == _UNFINISHED or length < _HEADER.size or at + length + _LENGTH > size:
             break
         if _is_torn(stream, at, length, status):
             break
-        if not _is_of_its_records(stream, at, length, number):
+        if not _is_sound(stream, at, length, number, newest):
             raise Damaged(f"{Path(stream.name).name} is damaged at byte {at}: a transaction and its records differ")
         at += length + _LENGTH
     return at
 
 
-def _is_of_its_records(stream: BinaryIO, at: int, length: int, number: bytes) -> bool:
-    """Whether the records of a transaction carry its number; FileStorage does not compare them when it opens."""
+def _is_sound(stream: BinaryIO, at: int, length: int, number: bytes, newest: dict[bytes, int]) -> bool:
+    """
+    Whether the records of a transaction carry its number and place, and each names the record that it replaces.
+
+    FileStorage compares none of this when it opens: an object's newest state, filed under a number in which a bit
+    turned, would be missing without a word. *newest* holds the place of each object's newest record so far.
+    """
     stream.seek(at)
     *_, user, description, extension = _HEADER.unpack(stream.read(_HEADER.size))
     place, end = at + _HEADER.size + user + description + extension, at + length
-    while place + _RECORD.size <= end:
+    while place < end:
         stream.seek(place)
-        _, own, _, _, _, size = _RECORD.unpack(stream.read(_RECORD.size))
-        if own != number:
+        data = stream.read(_RECORD.size)
+        if len(data) < _RECORD.size:
             return False
+        key, own, previous, start, version, size = _RECORD.unpack(data)
+        if (own, previous, start, version) != (number, newest.get(key, 0), at, 0):
+            return False
+        newest[key] = place
         place += _RECORD.size + (size or _LENGTH)
-    return True
+    return bool(place == end)
 
 
 def _is_torn(stream: BinaryIO, at: int, length: int, status: bytes) -> bool:
@@ -104,6 +112,8 @@ def _holds_more(stream: BinaryIO, start: int, size: int) -> bool:
         return status != _UNFINISHED or end < size
     stream.seek(size - _LENGTH)
     last = int.from_bytes(stream.read(_LENGTH), "big")
+    if last == size - _LENGTH - start:
+        return status != _UNFINISHED  # it is whole but for the length in its header
     if not _HEADER.size <= last < size - _LENGTH - start:
         return False
     found = _header(stream, size - _LENGTH - last)
