@@ -1,8 +1,10 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+SEED ?= 0
+JOBS ?= 1
 
-.PHONY: run test check lint bench fuzz chaos model clean venv
+.PHONY: run test check lint bench fuzz chaos model clean venv soak
 
 venv: $(VENV)/.ready
 
@@ -31,10 +33,15 @@ bench: venv
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 20 --seconds 60
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 1000 --seconds 60
 	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.simulation
 
 # Every decoder against bytes made for it, until it is stopped: make fuzz ARGS="--target transaction --seconds 600"
 fuzz: venv
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# Whole networks from one seed after the other until Ctrl-C: seeds, simulated hours, faults by kind, violations.
+soak: venv
+	$(BIN)/timecoin simulate --soak --seed $(SEED) --jobs $(JOBS)
 
 lint: venv
 	$(BIN)/ruff check timecoin tests benchmarks docs twisted setup.py
