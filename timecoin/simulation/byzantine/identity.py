@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from timecoin.p2p import messages as wire
 from timecoin.simulation.byzantine.behaviour import Behaviour, behaviour
 from timecoin.simulation.byzantine.voting import Forging
-from timecoin.simulation.clock import SECOND
+from timecoin.simulation.clock import MILLISECOND
 from timecoin.simulation.keys import key
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Twins(Behaviour):
             other._circle, other._shuffled = set(), 1 << 62
             twin.behaviours.append(other)
             world.nodes.append(twin)
+            regions = world.wires.regions
+            world.wires.regions = (*regions, regions[self.node.index]) if regions else ()
             self._twins.append((twin, other))
         self._share_out()
         for twin, _ in self._twins[1:]:
@@ -53,7 +55,7 @@ class Twins(Behaviour):
             self.chance.pick(circles).add(node.index)
         for (_, twin), circle in zip(self._twins, circles, strict=True):
             twin._circle = circle
-        self._shuffled = self.node.world.clock.now + self.chance.between(1, 10) * SECOND
+        self._shuffled = self.node.world.clock.now + self.chance.between(300, 5_000) * MILLISECOND
 
     def look(self) -> None:
         """Who knows whom changes."""

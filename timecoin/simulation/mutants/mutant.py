@@ -68,13 +68,16 @@ class Hunt:
         drawn = make_plan(options)
         liar = Chance(seed, "hunt").below(self.nodes) if self.behaviours else None
         seats = tuple([Seat(Tier.GOLD.name, self.behaviours if n == liar else ()) for n in range(self.nodes)])
+        overrides = {**drawn.overrides, **self.overrides}
+        if "max_block_txs" in overrides:
+            overrides["max_block_txs"] = max(overrides["max_block_txs"], 2 * overrides["interim_txs"])
         return msgspec.structs.replace(
             drawn,
             seats=seats,
             newcomers=0,
             epoch_seconds=self.epoch_seconds,
             payments=self.payments,
-            overrides={**drawn.overrides, **self.overrides},
+            overrides=overrides,
             mutant=mutant,
         )
 
