@@ -23,6 +23,7 @@ from tests.storage.samples import (
     uris,
 )
 from timecoin.storage.chain import ChainStore
+from timecoin.storage.errors import DatabaseUnavailable, StorageError
 from timecoin.storage.journal import Journal
 from timecoin.storage.writer import Limits
 
@@ -124,3 +125,50 @@ class KillTest(SynchronousTestCase):
             self.assertIn(records[-1] - number, (0, 1))
             self.assertEqual(records, list(range(records[0], records[-1] + 1)))
             number = records[-1] + 1
+
+
+class PowerCutTest(SynchronousTestCase):
+    """The file has its new length, but zeros stand for all or part of what was being written."""
+
+    def test_every_cut_leaves_the_blocks_before(self) -> None:
+        path, chain = scratch(self), SampleChain()
+        store = open_store(self, path)
+        for _ in range(3):
+            advance(store, chain.next())
+        file = path / "blocks.fs"
+        before, fourth = file.stat().st_size, chain.next()
+        advance(store, fourth)
+        store.close()
+        whole = bytearray(file.read_bytes())
+        whole[before + 16 : before + 17] = b"c"  # marked as finished behind all else
+        for cut in (0, 1, 9, 16, 17, 23, 60, 400, len(whole) - before - 9):
+            file.write_bytes(bytes(whole[: before + cut]).ljust(len(whole), b"\0"))
+            (path / "blocks.fs.index").unlink(missing_ok=True)
+            store = open_store(self, path)
+            self.assertEqual(store.tip.height, 2, cut)
+            advance(store, fourth)
+            store.close()
+
+    def test_a_file_in_use_is_left_alone(self) -> None:
+        path = scratch(self)
+        open_store(self, path)
+        before = (path / "blocks.fs").read_bytes()
+        self.assertRaises(DatabaseUnavailable, ChainStore.open, *uris(path), CHAIN_ID)
+        self.assertEqual((path / "blocks.fs").read_bytes(), before)
+
+    def test_damage_in_the_middle_is_not_mended(self) -> None:
+        path, chain = scratch(self), SampleChain()
+        store = open_store(self, path)
+        for _ in range(3):
+            advance(store, chain.next())
+        store.close()
+        file = path / "blocks.fs"
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        file.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200 :])
+        (path / "blocks.fs.index").unlink(missing_ok=True)
+        size = file.stat().st_size
+        try:
+            ChainStore.open(*uris(path), CHAIN_ID).close()
+        except StorageError:
+            self.assertEqual(file.stat().st_size, size)

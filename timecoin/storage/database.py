@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import transaction
 import ZODB
+from zc.lockfile import LockError  # type: ignore[import-untyped]
 
-from timecoin.storage.errors import DatabaseUnavailable, StorageError, WriteFailed, WrongGenesis, WrongSchema
+from timecoin.storage.errors import (
+    Damaged,
+    DatabaseUnavailable,
+    StorageError,
+    WriteFailed,
+    WrongGenesis,
+    WrongSchema,
+)
 from timecoin.storage.files import sync_directory
 from timecoin.storage.packing import PlainFile
+from timecoin.storage.tail import repair_tail
 
 SCHEMA = 3
 POOL_SIZE = 16
@@ -63,6 +72,18 @@ def _open(uri: str, options: dict[str, Any]) -> Any:
 
         factory, own = zodburi.resolve_uri(uri)
         return ZODB.DB(factory(), **{**options, **_chosen(own)})
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        return _open_file(path, options)
+    except (OSError, LockError):
+        raise
+    except Exception:  # whatever unreadable bytes make ZODB raise
+        if not _mended(path, size):
+            raise
+    return _open_file(path, options)
+
+
+def _open_file(path: Path, options: dict[str, Any]) -> Any:
     storage = PlainFile(path)
     try:
         sync_directory(path.parent)
@@ -70,6 +91,20 @@ def _open(uri: str, options: dict[str, Any]) -> Any:
     except BaseException:
         storage.close()
         raise
+
+
+def _mended(path: Path, size: int) -> bool:
+    """
+    Whether the file of *size* bytes ended in a write that the machine's end cut off, which is gone now.
+
+    FileStorage does that by itself, but where zeros stand for what was not written it fails, sometimes behind it.
+    """
+    with suppress(Damaged):
+        repair_tail(path, check_records=False)
+    if path.stat().st_size == size:
+        return False
+    path.with_name(path.name + ".index").unlink(missing_ok=True)
+    return True
 
 
 def _chosen(own: dict[str, Any]) -> dict[str, Any]:

@@ -27,18 +27,19 @@ _UNFINISHED = b"c"
 _BLANK = b"\0"
 
 
-def repair_tail(path: Path) -> None:
+def repair_tail(path: Path, *, check_records: bool = True) -> None:
     """
     Cut off the transaction that was being written when the machine stopped, if there is one; no file is fine.
 
     It was never reported durable; all before it were. ``Damaged`` when finished transactions stand after it, for then
-    it is not that one, and when the records of one do not fit it or those before it; ``OSError``.
+    it is not that one, and when the records of one do not fit it or those before it (unless not *check_records*: in
+    a packed file they need not); ``OSError``.
     """
     if not path.exists():
         return
     size = path.stat().st_size
     with path.open("r+b") as stream:
-        start = _first_unfinished(stream, size)
+        start = _first_unfinished(stream, size, check_records)
         if start >= size:
             return
         if _holds_more(stream, start, size):
@@ -57,7 +58,7 @@ def _header(stream: BinaryIO, at: int) -> tuple[bytes, int, bytes] | None:
     return number, length, status
 
 
-def _first_unfinished(stream: BinaryIO, size: int) -> int:
+def _first_unfinished(stream: BinaryIO, size: int, check_records: bool) -> int:
     at, newest = _START, dict[bytes, int]()
     while (header := _header(stream, at)) is not None:
         number, length, status = header
@@ -65,7 +66,7 @@ def _first_unfinished(stream: BinaryIO, size: int) -> int:
             break
         if _is_torn(stream, at, length, status):
             break
-        if not _is_sound(stream, at, length, number, newest):
+        if check_records and not _is_sound(stream, at, length, number, newest):
             raise Damaged(f"{Path(stream.name).name} is damaged at byte {at}: a transaction and its records differ")
         at += length + _LENGTH
     return at
