@@ -7,7 +7,6 @@ import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from functools import partial
 from itertools import islice
 
 import msgspec
@@ -70,11 +69,10 @@ def _leave_interrupts() -> None:
 
 
 def _in_order(pool: ProcessPoolExecutor, each: Iterator[Options], ahead: int) -> Iterator[Outcome]:
-    submit = partial(pool.submit, run_seed)
-    waiting: list[Future[Outcome]] = [submit(options) for options in islice(each, ahead)]
+    waiting: list[Future[Outcome]] = [pool.submit(run_seed, options) for options in islice(each, ahead)]
     while waiting:
         outcome = waiting.pop(0).result()
-        waiting.extend(submit(options) for options in islice(each, 1))
+        waiting.extend(pool.submit(run_seed, options) for options in islice(each, 1))
         yield outcome
 
 
