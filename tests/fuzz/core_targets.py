@@ -13,7 +13,7 @@ from timecoin.consensus.proof import StatementProof
 from timecoin.consensus.proposal import HEAD_SIZE, Content, Proposal, ProposalHead
 from timecoin.consensus.restoring import Restored
 from timecoin.consensus.votes import Precommit, Prevote
-from timecoin.ledger import payload
+from timecoin.ledger import evidence_kinds, payload
 from timecoin.ledger.archived import Archived
 from timecoin.ledger.coins import Coin, decode_coin, encode_coin
 from timecoin.ledger.der import bare_signature
@@ -25,6 +25,8 @@ from timecoin.ledger.payload_record import PayloadRecord
 from timecoin.ledger.powerset import PowerSet
 from timecoin.ledger.registry import Registry
 from timecoin.ledger.service_address import ServiceAddress
+from timecoin.ledger.snapshot_chunk import decode_chunk, encode_chunk
+from timecoin.ledger.snapshot_manifest import Manifest, read_head
 from timecoin.ledger.state import LedgerState
 from timecoin.ledger.validation import check_inputs, check_transaction
 from timecoin.ledger.witness import signature_checks
@@ -212,6 +214,13 @@ LEDGER = (
     codec("opening", reading(Opening.read), lambda opening: opening.encoded, DecodeError, size=8_192),
     codec("ledger_state", LedgerState.decode, _encoded, DecodeError, size=8_192),
     codec("coin", decode_coin, encode_coin, DecodeError, size=600),
+)
+
+SNAPSHOTS = (
+    codec("evidence", evidence_kinds.decode, _encoded, DecodeError),
+    codec("manifest", Manifest.decode, _encoded, DecodeError, size=2_048),
+    codec("manifest_head", read_head, _encoded, DecodeError, size=160),
+    codec("coin_chunk", lambda data: tuple(decode_chunk(data)), encode_chunk, DecodeError),
 )
 
 CONSENSUS = (

@@ -12,6 +12,7 @@ from functools import cache
 
 from tests.fuzz.choices import EDGES, Choices
 from tests.ledger import builders
+from tests.ledger.accusations import Culprit, every_kind
 from tests.ledger.builders import COIN, FEE, Chain
 from timecoin.consensus.jobs import JudgeDecided, JudgeProposal
 from timecoin.consensus.proposal import Content, MalformedProposal
@@ -25,7 +26,7 @@ from timecoin.ledger.tiers import Tier
 from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit, evidence_hash
 from timecoin.primitives.codec import DecodeError
 from timecoin.primitives.hashes import sha256
-from timecoin.primitives.merkle import DuplicateLeaves, merkle_root
+from timecoin.primitives.merkle import merkle_root
 from timecoin.primitives.transaction import NULL_OUTPOINT, Transaction, TxInput, TxOutput
 
 _VALUES = (0, -1, 1, 9_999, 10_000, 10**18 - 1, 10**18, 2**63 - 1, -(2**63), 5 * COIN)
@@ -289,8 +290,7 @@ def _bend_rest(chain: Chain, block: Block, choices: Choices) -> Block:
     commit = block.last_commit
     change = choices.number(6)
     if change == 0:
-        piece = choices.bytes(choices.pick((0, 1, 8, 300)))
-        return replace(block, evidence=(piece,) * choices.pick((1, 2, 17, 100)))
+        return replace(block, evidence=_evidence(chain, choices))
     if change == 1:
         return replace(block, last_commit=choices.pick((EMPTY_COMMIT, *chain.commits)))
     if change == 2:
@@ -302,6 +302,30 @@ def _bend_rest(chain: Chain, block: Block, choices: Choices) -> Block:
     if change == 4:
         return replace(block, last_commit=_fewer(commit, choices.number(4)))
     return replace(block, last_commit=replace(commit, round=choices.u32(0, 1), height=choices.u32(commit.height)))
+
+
+@cache
+def _pieces(stage: int) -> tuple[bytes, ...]:
+    """Evidence of every kind that holds, about the epoch that is open."""
+    chain = chain_at(stage)
+    chain.reserved.clear()
+    culprit = Culprit(chain.state, 1)
+    found = [piece.encode() for piece in every_kind(chain, culprit).values()]
+    chain.reserved.clear()
+    return tuple(found)
+
+
+def _evidence(chain: Chain, choices: Choices) -> tuple[bytes, ...]:
+    """Some pieces, in any order and number, whole or with a byte changed; or nonsense."""
+    stage = next(stage for stage in range(4) if chain_at(stage) is chain)
+    pieces = [choices.pick(_pieces(stage)) for _ in range(choices.pick((1, 1, 2, 3)))]
+    change = choices.number(4)
+    if change == 0:
+        at = choices.number(len(pieces[0]))
+        pieces[0] = pieces[0][:at] + choices.bytes(1) + pieces[0][at + 1 :]
+    elif change == 1:
+        pieces = [choices.bytes(choices.pick((0, 1, 8, 300)))] * choices.pick((1, 2, 17, 100))
+    return tuple(pieces)
 
 
 def _fewer(commit: Commit, count: int) -> Commit:

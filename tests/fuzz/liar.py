@@ -24,11 +24,17 @@ Place = tuple[bytes, int, bytes, int]
 
 
 class Liar:
-    """Speaks with the key of signer ``signer``, and knows all that an honest ``node`` knows."""
+    """Speaks with a member's key, until evidence has put it out of the set; knows all that an honest ``node`` knows."""
 
-    def __init__(self, identity: OperatorIdentity, signer: int) -> None:
-        self._identity, self._signer = identity, signer
+    def __init__(self, identity: OperatorIdentity) -> None:
+        self._identity, self._signer = identity, 0
         self._contents: list[Content] = []
+
+    def is_member(self, node: Node) -> bool:
+        """Is it in the set that the node believes in?"""
+        signer = node.participant.members.index_of_key(self._identity.operator_key)
+        self._signer = signer or 0
+        return signer is not None
 
     def message(self, node: Node, choices: Choices) -> SignedMessage | None:
         """A message that decodes and whose signature holds, or None when the choices make none."""

@@ -17,6 +17,7 @@ import msgspec
 from tests.fuzz.edge_targets import EXPORTER, NOW, frame
 from tests.fuzz.rpc_targets import AUTHORIZATION
 from tests.ledger import builders, masternodes
+from tests.ledger.accusations import Culprit, every_kind
 from tests.ledger.builders import COIN, Chain, Vault
 from tests.p2p import support
 from timecoin.consensus import records
@@ -29,6 +30,8 @@ from timecoin.ledger.payload import Register, Unregister, Update
 from timecoin.ledger.payload_record import PayloadRecord
 from timecoin.ledger.registry import Registry
 from timecoin.ledger.service_address import ServiceAddress
+from timecoin.ledger.snapshot_chunk import encode_chunk, range_of
+from timecoin.ledger.snapshot_manifest import Manifest
 from timecoin.ledger.state import LedgerState
 from timecoin.ledger.tiers import Tier
 from timecoin.p2p import messages
@@ -55,6 +58,7 @@ def all_seeds() -> dict[str, list[bytes]]:
         **made.primitives(),
         **made.ledger(),
         **made.consensus(),
+        **made.snapshots(),
         **wire(),
         **p2p(),
         **files(),
@@ -204,6 +208,22 @@ class _Made:
             "journal_restored": [records.encode_list([each.encode() for each in journal])],
         }
 
+    def snapshots(self) -> dict[str, list[bytes]]:
+        chain = Chain(builders.network(4, accounts=8))
+        evidence = every_kind(chain, Culprit(chain.state))
+        coins = sorted((outpoint, encode_coin(coin)) for outpoint, coin in self.chain.coins.items())
+        parts = [coins[at : at + 3] for at in range(0, len(coins), 3)]
+        chunks = [encode_chunk(part) for part in parts]
+        ranges = tuple(range_of(part, data) for part, data in zip(parts[:3], chunks, strict=False))
+        header, state = self.state.header, self.state.encode()
+        manifest = Manifest(header.height, header.hash, len(state), sha256(state), ranges)
+        return {
+            "evidence": [piece.encode() for piece in evidence.values()],
+            "manifest": [manifest.encode()],
+            "manifest_head": [manifest.head.encode()],
+            "coin_chunk": chunks[:2],
+        }
+
 
 def _leaving_registry() -> bytes:
     changes = {"unregistered": 3, "release": 9, "suspended": True, "absent": 7}
@@ -243,6 +263,16 @@ def wire_messages() -> list[messages.Message]:
         messages.Evidence(b"evidence"),
         messages.GetBlocks(1, 8),
         messages.Blocks((messages.BlockWithCommit(b"block", b"commit"),)),
+        messages.GetClosingHeaders(1, 8),
+        messages.ClosingHeaders(1, (messages.ClosingParts(b"header", b"commit", b""),)),
+        messages.GetSnapshots(),
+        messages.Snapshots((messages.SnapshotHead(h, b"head"),)),
+        messages.GetManifest(h, 0),
+        messages.ManifestPage(h, 1, b"ranges"),
+        messages.GetState(h, 2),
+        messages.StatePart(h, 3, b"part"),
+        messages.GetChunk(h, 4),
+        messages.Chunk(h, 5, b"data"),
     ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ finding (:mod:`tests.fuzz.checking`). A new decoder belongs here, and its seeds 
 from __future__ import annotations
 
 from tests.fuzz.checking import Target
-from tests.fuzz.core_targets import CONSENSUS, LEDGER, PRIMITIVES
+from tests.fuzz.core_targets import CONSENSUS, LEDGER, PRIMITIVES, SNAPSHOTS
 from tests.fuzz.edge_targets import FILES, P2P, WIRE
 from tests.fuzz.hostile_block import judge
 from tests.fuzz.rpc_targets import RPC
@@ -16,5 +16,6 @@ from timecoin.ledger.errors import BlockInvalid
 JUDGING = (Target("judging", judge, (BlockInvalid,), 128, slow=True),)
 
 TARGETS: dict[str, Target] = {
-    target.name: target for target in (*PRIMITIVES, *LEDGER, *CONSENSUS, *WIRE, *P2P, *FILES, *RPC, *JUDGING)
+    target.name: target
+    for target in (*PRIMITIVES, *LEDGER, *SNAPSHOTS, *CONSENSUS, *WIRE, *P2P, *FILES, *RPC, *JUDGING)
 }

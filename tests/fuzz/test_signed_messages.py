@@ -47,7 +47,7 @@ class Scenario:
         signer = self.network[LIAR].participant.signer
         assert signer is not None
         self.network.watch.dishonest.add(signer)
-        self.liar = Liar(OperatorIdentity(builders.operator(LIAR).secret, builders.BACKEND), signer)
+        self.liar = Liar(OperatorIdentity(builders.operator(LIAR).secret, builders.BACKEND))
         self.honest = self.network.nodes[:LIAR]
         self.waiting = [*payments(self.network, 6), *rivals(self.network, 6)]
         self.told = 0
@@ -77,6 +77,9 @@ class Scenario:
         choices, node = self.choices, self.choices.pick(self.honest)
         if not node.up:
             node.boot()
+        if not self.liar.is_member(node):
+            self.network.run(1_000)
+            return
         what = choices.number(16)
         if what == 0:
             self.network.run(choices.pick((1, 50, 1_000, 3_000, 9_000)))

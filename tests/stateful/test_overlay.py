@@ -205,31 +205,37 @@ class StoreMachine(RuleBasedStateMachine):
             shutil.copy(file, copy / file.name)
         return copy
 
-    def torn(self, name: str, work: Callable[[], object], part: int) -> None:
-        """Do something, lose power while it is written: ``part`` of 1,000 of what was to be written is there."""
+    def torn(self, name: str, work: Callable[[], object], part: int, zeros: bool) -> None:
+        """Do something, lose power while it is written: ``part`` of 1,000 of what was to be written is there, and
+        perhaps zeros for the rest.
+        """
         before = (self.path / name).stat().st_size
         work()
         copy = self.copied()
         after = (copy / name).stat().st_size
         with (copy / name).open("r+b") as stream:
+            stream.seek(before + 16)
+            stream.write(b"c")  # a transaction is marked finished behind everything else
             stream.truncate(before + (after - before) * part // 1_000)
+            if zeros:
+                stream.truncate(after)
         self.leave()
         self.reopen(copy)
 
     @precondition(lambda self: self.token is None)
-    @rule(data=st.data(), payments=st.integers(0, 4), part=st.integers(0, 999))
-    def tear_block(self, data: st.DataObject, payments: int, part: int) -> None:
+    @rule(data=st.data(), payments=st.integers(0, 4), part=st.integers(0, 999), zeros=st.booleans())
+    def tear_block(self, data: st.DataObject, payments: int, part: int, zeros: bool) -> None:
         """Not reported, not there."""
         block = self.make(payments, 3, False, False, data)
         keys = self.store.unmerged_keys
         if keys < 60 and len(self.blocks) < 5:  # else it first merges, which writes the other file
-            self.torn("blocks.fs", lambda: self.store.commit_block(block), part)
+            self.torn("blocks.fs", lambda: self.store.commit_block(block), part, zeros)
 
     @precondition(lambda self: self.token is None)
-    @rule(limit=st.integers(1, 25), part=st.integers(0, 999))
-    def tear_merge(self, limit: int, part: int) -> None:
+    @rule(limit=st.integers(1, 25), part=st.integers(0, 999), zeros=st.booleans())
+    def tear_merge(self, limit: int, part: int, zeros: bool) -> None:
         """A step of a merge that is not whole on disk is taken again."""
-        self.torn("coins.fs", lambda: self.store.merge(limit, True), part)
+        self.torn("coins.fs", lambda: self.store.merge(limit, True), part, zeros)
 
     def teardown(self) -> None:
         if not hasattr(self, "store"):
