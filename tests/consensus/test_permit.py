@@ -72,12 +72,21 @@ class PermitTest(SynchronousTestCase):
             mine.forget(key(n))
         self.assertTrue(mine.allows(5, MEMBERS))
 
-    def test_follower_never_settles(self) -> None:
-        mine = permit()
-        for n in range(4):
-            mine.hear(key(n), 5)
-        self.assertFalse(mine.settle(MEMBERS, None, 5))
+    def test_newcomer_settles_before_it_is_a_member(self) -> None:
+        # Else it would be silent in the first epoch of its membership, and if many join at once nobody would be left to
+        # close that epoch (found by simulation).
+        mine = permit(intact=False, fresh=True)
+        for n in range(2):
+            mine.hear(key(n), 3)
+        self.assertFalse(mine.settle(MEMBERS, None, 3))
         self.assertFalse(mine.exchanged)
+        mine.hear(key(2), 3)
+        self.assertTrue(mine.settle(MEMBERS, None, 3))
+        self.assertTrue(mine.exchanged)
+        self.assertTrue(mine.silences(3))
+        for n in range(3):
+            mine.hear(key(n), 5)
+        self.assertTrue(mine.allows(5, MEMBERS))
 
     def test_not_intact(self) -> None:
         """Silent through the highest epoch that anybody of the quorum had open."""

@@ -205,7 +205,8 @@ class Participant:
         self._settle_permit()
         self._seal_if_due()
         self._current.tick()
-        if now >= self._next_asking:
+        # A clock that was set back is no reason to wait for what it showed before.
+        if not self._next_asking - self.params.sync_interval <= now < self._next_asking:
             self._next_asking = now + self.params.sync_interval
             self._ask_again()
         self._after()
@@ -263,7 +264,8 @@ class Participant:
 
     def _settle_permit(self) -> None:
         context = self._context
-        if self.permit.settle(context.members, context.signer, context.ledger.epoch):
+        has_key = context.identity is not None
+        if has_key and self.permit.settle(context.members, context.signer, context.ledger.epoch):
             self._record_silence()
         self._apply_permit()
 

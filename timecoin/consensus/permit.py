@@ -73,10 +73,13 @@ class SigningPermit:
     def settle(self, members: PowerSet, own_index: int | None, own_epoch: int) -> bool:
         """Look whether the exchange is complete by now; True when that ended a doubt and ``silent_until``
         must be recorded.
+
+        ``own_index`` None: no member yet. A newcomer exchanges before its first epoch in the set, lest it be silent in
+        that: newcomers may have a third of the power, and then nobody could close it.
         """
-        if self.exchanged or own_index is None:
+        if self.exchanged:
             return False
-        heard = self._complete | {members.members[own_index].operator_key}
+        heard = self._complete | ({members.members[own_index].operator_key} if own_index is not None else set())
         if not self._are_quorum(members, heard) or self._is_open(members, heard, own_epoch):
             return False
         self.exchanged = True

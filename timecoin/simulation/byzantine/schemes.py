@@ -374,6 +374,8 @@ class LoneLock(NearSlot):
     def play(self) -> Script:
         """Aims at: the seal lifted at each new round."""
         many, few = self.fewer_than_quorum()
+        if not few:
+            return
         self.muted = frozenset({wire.Proposal, wire.Votes})
         hidden = [node.participant.signer for node in few]
         self.net.hold(
