@@ -7,6 +7,7 @@ logged and end with status 1 as well.
 
 from __future__ import annotations
 
+import time
 from typing import Any, NoReturn, cast
 
 from twisted.application.service import IService, IServiceCollection, MultiService
@@ -56,8 +57,10 @@ def _build(options: Options) -> RootService:
     from twisted.internet import reactor
 
     from timecoin.node.wiring import build
+    from timecoin.ops.steady import make_steady
 
-    root = build(options.settings, reactor)
+    make_steady(reactor)
+    root = build(options.settings, reactor, time.time)
     if options["supervised"]:
         watch = StdinWatch(cast(Any, reactor), cast(Any, reactor).stop)
         root.prepend(Step("supervision", watch))

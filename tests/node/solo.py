@@ -35,6 +35,7 @@ class Solo:
         self.chain = builders.Chain(self.genesis)
         self.clock = ThreadClock()
         self.clock.advance(self.genesis.slot_time + 0.5)
+        self.clock_error = 0.0
         self.halts: list[str] = []
         self.proofs: list[tuple[str, Sequence[bytes]]] = []
         self.proof_error: OSError | None = None
@@ -68,6 +69,7 @@ class Solo:
             self.reports,
             self.halts.append,
             max_pool_bytes=100_000_000,
+            wall=lambda: self.clock.seconds() + self.clock_error,
             keep_proof=self.keep_proof,
         )
         self.consensus.build()

@@ -418,6 +418,26 @@ class EndTest(ServiceTestCase):
         self.flushLoggedErrors(WriteFailed)
 
 
+class ClockTest(ServiceTestCase):
+    """Somebody sets the system clock."""
+
+    def test_back_by_an_hour(self) -> None:
+        self.solo.start()
+        self.solo.run(1.0)
+        self.solo.clock_error = -3_600.0
+        tx = self.solo.submit(self.solo.payment())
+        self.solo.run(1.0)
+        self.assertEqual(self.status(tx), "final")
+        self.assertEqual(self.solo.storage.ledger.height, 0)
+
+    def test_ahead_by_an_epoch(self) -> None:
+        self.solo.start()
+        self.solo.run(1.0)
+        self.solo.clock_error = float(EPOCH_SECONDS)
+        self.solo.run(1.0)
+        self.assertEqual(self.solo.storage.chain.tip.height, 1)
+
+
 class EffectTest(ServiceTestCase):
     def test_told_of_blocks_and_epochs(self) -> None:
         solo = self.solo

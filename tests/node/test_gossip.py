@@ -121,6 +121,19 @@ class GossipTest(SynchronousTestCase):
         self.gossip.tick(self.now + STATUS_IDLE_MS + interval)
         self.assertEqual(len(peer.take(wire.Status)), 1)
 
+    def test_a_clock_that_is_set_back_silences_nobody(self) -> None:
+        peer, _ = self.connect(1)
+        interval = self.node.participant.params.sync_interval
+        self.gossip.tick(self.now)
+        self.gossip.want_transactions(fx.WantTransactions((b"\1" * 32,), False, 1), self.now)
+        peer.take(wire.Status)
+        hour = 3_600_000
+        self.gossip.tick(self.now - hour)
+        self.gossip.tick(self.now - hour + interval)
+        self.assertEqual(len(peer.take(wire.GetTx)), 1)
+        self.gossip.tick(self.now - hour + STATUS_IDLE_MS)
+        self.assertEqual(len(peer.take(wire.Status)), 1)
+
     def test_missing_bundles_are_sent(self) -> None:
         one, two = self.bundle(2, 1), self.bundle(2, 2)
         self.hear(one, two)

@@ -67,9 +67,13 @@ class FakeOwner:
         self.messages: list[Message] = []
         self.endings: list[tuple[Peer, CloseReason]] = []
         self.refuse: Refused | None = None
+        self.clock_error = 0
 
     def height(self) -> int:
         return 7
+
+    def wall_ms(self) -> int:
+        return int((self.clock.seconds() + self.clock_error) * 1000)
 
     def admit(self, peer: Peer, greeting: Greeting) -> bytes | None:
         if self.refuse is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Protocol
@@ -481,6 +482,25 @@ class StopTests(NetCase):
         self.net.run(2)
         self.assertEqual({"b"}, self.net.ids("a"))
         self.assertEqual(1, len(a.peers))
+
+
+class ClockTests(NetCase):
+    def test_outbound_peers_and_masternodes_tell_the_time(self) -> None:
+        service = self.net.node("a", A)
+        seen: list[SimpleNamespace] = []
+        self.patch(service, "connections", seen)
+
+        def peer(inbound: bool, masternode: bool, offset: int) -> None:
+            name = b"m" if masternode else None
+            seen.append(SimpleNamespace(inbound=inbound, masternode_id=name, clock_offset_ms=offset))
+
+        for offset in (1, 2, 3, 4):
+            peer(inbound=True, masternode=False, offset=offset)
+        peer(inbound=False, masternode=False, offset=1_000)
+        peer(inbound=True, masternode=True, offset=2_000)
+        self.assertIsNone(service.clock_offset_ms)
+        peer(inbound=True, masternode=True, offset=3_000)
+        self.assertEqual(service.clock_offset_ms, 2_000)
 
 
 class PinnedTests(SynchronousTestCase):

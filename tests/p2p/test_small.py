@@ -79,12 +79,24 @@ class ClockTests(SynchronousTestCase):
     def test_offset_takes_half_the_round_trip_off(self) -> None:
         heart = Heartbeat(60_000, 0)
         heart.pinged(7, 1_000)
-        heart.ponged(Pong(8, 9_999), 1_200)
+        heart.ponged(Pong(8, 9_999), 1_200, 1_200)
         self.assertIsNone(heart.offset_ms)
-        heart.ponged(Pong(7, 1_600), 1_200)
+        heart.ponged(Pong(7, 1_600), 1_200, 1_200)
         self.assertEqual((200, 500), (heart.rtt_ms, heart.offset_ms))
-        heart.ponged(Pong(7, 9_999), 1_300)
+        heart.ponged(Pong(7, 9_999), 1_300, 1_300)
         self.assertEqual(500, heart.offset_ms)
+
+    def test_an_answer_that_took_long_says_nothing_of_clocks(self) -> None:
+        heart = Heartbeat(60_000, 0)
+        heart.pinged(7, 1_000)
+        heart.ponged(Pong(7, 1_000), 3_001, 3_001)
+        self.assertEqual((2_001, None), (heart.rtt_ms, heart.offset_ms))
+
+    def test_offset_is_of_the_system_clock_wherever_timers_are(self) -> None:
+        heart = Heartbeat(60_000, 0)
+        heart.pinged(7, 1_000)
+        heart.ponged(Pong(7, 50_100), 1_200, 20_200)
+        self.assertEqual((200, 30_000), (heart.rtt_ms, heart.offset_ms))
 
 
 class OutgoingTests(SynchronousTestCase):

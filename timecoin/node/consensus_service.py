@@ -49,7 +49,8 @@ SHELF_BYTES = 16 << 20
 class ConsensusService(Service):
     """Holds the participant of this node and everything that it asks for.
 
-    ``halt(reason)`` ends the process (protocol.md R12, or a disk that does not write any more).
+    ``halt(reason)`` ends the process (protocol.md R12, or a disk that does not write any more). ``wall`` is the system
+    clock in Unix seconds, which slots are measured by; the reactor's is for everything that takes a while.
     """
 
     log = Logger()
@@ -65,6 +66,7 @@ class ConsensusService(Service):
         halt: Callable[[str], None],
         *,
         max_pool_bytes: int,
+        wall: Callable[[], float] | None = None,
         keep_proof: Callable[[str, Sequence[bytes]], None],
     ) -> None:
         self._reactor = reactor
@@ -76,6 +78,7 @@ class ConsensusService(Service):
         self._halt = halt
         self._keep_proof = keep_proof
         self._max_pool_bytes = max_pool_bytes
+        self._wall = wall or reactor.seconds
         self._signature_pool = ThreadPool(1, 1, name="signatures")
         self._job_pool = ThreadPool(1, 1, name="blocks")
         self._verifier = Verifier(reactor, self._signature_pool, backend, self.in_one_go)
@@ -188,7 +191,7 @@ class ConsensusService(Service):
 
     def now_ms(self) -> int:
         """The clock, milliseconds since the Unix epoch."""
-        return int(self._reactor.seconds() * 1000)
+        return int(self._wall() * 1000)
 
     def ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
         """Verify signatures off the reactor; answers come in the order of the questions."""
@@ -425,7 +428,7 @@ class ConsensusService(Service):
         self._storage.in_journal_thread(work, *arguments).addErrback(self._disk_failed)
 
     def _wake_at(self, effect: fx.WakeAt) -> None:
-        delay = max(0.0, effect.at / 1000 - self._reactor.seconds())
+        delay = max(0.0, effect.at / 1000 - self._wall())
         timer: IDelayedCall
 
         def wake() -> None:

@@ -65,7 +65,7 @@ class Gossip:
         self.arriving: set[bytes] = set()
         """Transactions that are here and being verified."""
         self._turn = 0
-        self._last_status = 0
+        self._last_status = self._now = 0
         self._last_sent: wire.Status | None = None
 
     # Peers
@@ -153,10 +153,21 @@ class Gossip:
 
     def tick(self, now: int) -> None:
         """Send what is due: call it every few tens of milliseconds."""
+        if now < self._now:
+            self._set_back(self._now - now)
+        self._now = now
         self.flush()
         self._fetch_named(now)
         self._relay_due(now)
         self._send_status_if_due(now)
+
+    def _set_back(self, step: int) -> None:
+        """The clock was set back: what was planned is as far away as it was before."""
+        self._last_status -= step
+        self._requested = {key: at - step for key, at in self._requested.items()}
+        self._relays = deque([(at - step, txid) for at, txid in self._relays])
+        self._late_relays = deque([(at - step, txid) for at, txid in self._late_relays])
+        self._named = deque([(at - step, wanted) for at, wanted in self._named])
 
     def _send_status_if_due(self, now: int) -> None:
         waited = now - self._last_status

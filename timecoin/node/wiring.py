@@ -102,8 +102,9 @@ class _Listening(Service):
 class Node:
     """The parts of one node. Made by :func:`build`; the later ones are made when the earlier ones run."""
 
-    def __init__(self, config: Config, genesis: Genesis, reactor: Any) -> None:
+    def __init__(self, config: Config, genesis: Genesis, reactor: Any, wall: Callable[[], float]) -> None:
         self._config = config
+        self._wall = wall
         self._genesis = genesis
         self._reactor = reactor
         self._backend: SignatureBackend = get_backend(config.signing.backend)
@@ -194,7 +195,7 @@ class Node:
         node = WarmingUp(
             self._genesis,
             lambda: joining.state,
-            lambda: int(self._reactor.seconds() * 1000),
+            lambda: int(self._wall() * 1000),
             self._reactor.stop,
         )
         return self._rpc_service(cast(NodeFacade, node))
@@ -213,6 +214,7 @@ class Node:
             self.reports,
             self.root.abort,
             max_pool_bytes=MAX_POOL_BYTES,
+            wall=self._wall,
             keep_proof=lambda reason, proofs: halt_proof.keep(self._config.data_dir, proofs),
         )
         self.consensus.build()
@@ -258,6 +260,7 @@ class Node:
             member_addresses=self.membership.addresses,
             height=lambda: self.consensus.participant.ledger.height,
             agent=Agent(self._reactor),
+            wall=self._wall,
         )
         self.consensus.clock_offset_ms = lambda: self.p2p.clock_offset_ms
         self._claim_masternode()
@@ -306,10 +309,13 @@ class Node:
         return RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, limits, config.rpc.max_batch)
 
 
-def build(config: Config, reactor: Any) -> RootService:
-    """The node of a configuration; raises ``ConfigError`` when the genesis file does not fit it."""
+def build(config: Config, reactor: Any, wall: Callable[[], float] | None = None) -> RootService:
+    """The node of a configuration; raises ``ConfigError`` when the genesis file does not fit it.
+
+    ``wall`` is the system clock in Unix seconds, if that is not the reactor's.
+    """
     genesis = _load_genesis(config, config.genesis_path)
-    return Node(config, genesis, reactor).root
+    return Node(config, genesis, reactor, wall or reactor.seconds).root
 
 
 def _load_genesis(config: Config, path: Path) -> Genesis:

@@ -1,6 +1,7 @@
-"""How far our clock is off: the median over outbound peers (protocol.md, section 9). Pure.
+"""How far our clock is off: the median over outbound peers and masternodes (protocol.md, section 9). Pure.
 
-Only outbound peers count, as whoever dials us is chosen by himself and not by us.
+Others that dial us do not count, as they are chosen by themselves and not by us; a masternode is who it is whichever of
+us dialled, and in a small network few of them are outbound.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from statistics import median_low
 
 #: Above this many ms the operator is warned.
 WARN_MS = 1_000
+#: An answer that took longer says too little: it may be off by half of that.
+MAX_ROUND_TRIP_MS = 2 * WARN_MS
 #: With fewer samples a median says nothing.
 MIN_SAMPLES = 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from timecoin.p2p.clocksync import MAX_ROUND_TRIP_MS
 from timecoin.p2p.messages import Pong
 from timecoin.p2p.outgoing import Outgoing
 from timecoin.p2p.reasons import Code
@@ -38,13 +39,14 @@ class Heartbeat:
         """Note a ping that was sent; only the newest one's answer counts."""
         self._nonce, self._sent_at = nonce, now
 
-    def ponged(self, pong: Pong, now: int) -> None:
-        """Take an answer; a late or invented one says nothing."""
+    def ponged(self, pong: Pong, now: int, wall: int) -> None:
+        """Take an answer; a late or invented one says nothing. ``wall`` is the system clock, which peers are told."""
         if pong.nonce != self._nonce:
             return
         self._nonce = None
         self.rtt_ms = now - self._sent_at
-        self.offset_ms = pong.time_ms - (self._sent_at + now) // 2
+        if self.rtt_ms <= MAX_ROUND_TRIP_MS:
+            self.offset_ms = pong.time_ms - (wall - self.rtt_ms // 2)
 
     def verdict(self, outgoing: Outgoing, held: bool, now: int) -> Code | None:
         """Return why the connection should be closed, or None.

@@ -50,7 +50,11 @@ class PeerOwner(Protocol):
 
     @property
     def clock(self) -> IReactorTime:
-        """Time (Unix seconds) and timers."""
+        """Timers, and a time (Unix seconds, about) that goes on evenly."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Return the system clock, right or wrong, in milliseconds since the Unix epoch."""
         ...
 
     @property

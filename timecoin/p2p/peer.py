@@ -247,9 +247,9 @@ class Peer(FrameProtocol):
 
     def _dispatch(self, message: Message, now: int) -> None:
         if isinstance(message, Ping):
-            self.send(Pong(message.nonce, now))
+            self.send(Pong(message.nonce, self.owner.wall_ms()))
         elif isinstance(message, Pong):
-            self._heart.ponged(message, now)
+            self._heart.ponged(message, now, self.owner.wall_ms())
         elif isinstance(message, Reject):
             self._rejected(message)
         elif self._state is _State.ESTABLISHED and not isinstance(message, Hello):

@@ -87,12 +87,15 @@ class P2PService(Service):
         tls: NodeTLS | None = None,
         connector: Connector | None = None,
         agent: IAgent | None = None,
+        wall: Callable[[], float] | None = None,
     ) -> None:
         """``listener`` provides `IPeerListener`; ``member_key`` maps masternode id to operator key for
         members of S(e) and S(e+1); ``member_addresses`` lists (masternode id, address) of masternodes to be
-        connected with; ``agent`` fetches seed lists.
+        connected with; ``agent`` fetches seed lists; ``wall`` is the system clock in Unix seconds, if that is not
+        the reactor's.
         """
         self.clock = reactor
+        self._wall = wall or reactor.seconds
         self.random = random
         self.identity = identity
         self.backend = backend
@@ -234,8 +237,9 @@ class P2PService(Service):
 
     @property
     def clock_offset_ms(self) -> int | None:
-        """Median of outbound peers' clocks minus ours; None with fewer than three of them."""
-        return median_offset(peer.clock_offset_ms for peer in self.connections if not peer.inbound)
+        """Median of outbound peers' and masternodes' clocks minus ours; None with fewer than three of them."""
+        counted = (peer for peer in self.connections if not peer.inbound or peer.masternode_id is not None)
+        return median_offset(peer.clock_offset_ms for peer in counted)
 
     # Connections in and out
 
@@ -377,6 +381,10 @@ class P2PService(Service):
             addrfile.save(path, self.book, anchors)
         except OSError as error:
             self.log.warn("address book not saved: {error}", error=error)
+
+    def wall_ms(self) -> int:
+        """The system clock, right or wrong, in milliseconds since the Unix epoch."""
+        return int(self._wall() * 1000)
 
     def _now(self) -> int:
         return int(self.clock.seconds() * 1000)
