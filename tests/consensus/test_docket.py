@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,6 +20,7 @@ from timecoin.consensus.rivalries import Rivalries
 from timecoin.consensus.tally import Tallies
 from timecoin.ledger.evidence import convicted
 from timecoin.ledger.evidence_kinds import decode
+from timecoin.ledger.evidence_parts import NoOffence
 from timecoin.ledger.params import Parameters
 from timecoin.primitives.block import Block
 from timecoin.primitives.transaction import Transaction
@@ -144,22 +146,53 @@ class LeftOutTest(SynchronousTestCase):
 
     def test_derived_prevotes_are_not_watched(self) -> None:
         self.prevote(self.block(0), fresh=False)
-        self.assertIsNone(self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,))))
+        self.assertIsNone(self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,)), self.tallies))
         self.prevote(self.block(0))
-        self.assertIsNotNone(self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,))))
+        self.assertIsNotNone(self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,)), self.tallies))
 
     def test_acks_of_others_and_of_other_epochs(self) -> None:
         self.prevote(self.block(0))
-        self.assertIsNone(self.watched.acked(Culprit(self.chain.state, 2).bundle(1, acks=(b"\1" * 32,))))
+        self.assertIsNone(self.watched.acked(Culprit(self.chain.state, 2).bundle(1, acks=(b"\1" * 32,)), self.tallies))
         self.culprit.place = (self.culprit.place[0], 2, *self.culprit.place[2:])
-        self.assertIsNone(self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,))))
+        self.assertIsNone(self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,)), self.tallies))
 
     def test_archived_below(self) -> None:
         for height, guilty in ((0, False), (1, True), (2, True)):
             self.watched = LeftOut(lambda txid, height=height: (height, 1))  # type: ignore[misc]
             self.prevote(self.block(0))
-            found = self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,)))
+            found = self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,)), self.tallies)
             self.assertEqual(found is not None, guilty)
+
+    def test_acks_of_which_nothing_is_counted_are_not_kept(self) -> None:
+        """A signer's bundles beyond its allowance come without end, each with thousands of acks of nothing."""
+        self.prevote(self.block(0))
+        other = Culprit(self.chain.state, 2)
+        counted = self.tallies.open(b"\1" * 32)
+        counted.acks, counted.ack_bundles = 1 << other.signer, [other.bundle(1, acks=(b"\1" * 32,))]
+        for number in range(1, 50):
+            acks = tuple([bytes((number, each)) * 16 for each in range(20)])
+            self.assertIsNone(self.watched.acked(other.bundle(number, acks=(b"\1" * 32, *acks)), self.tallies))
+        (block,) = self.watched._blocks.values()
+        self.assertEqual(list(block.missing), [b"\1" * 32])
+
+    def test_an_accusation_is_tried_once_a_bundle(self) -> None:
+        """Branches of a large block take tens of milliseconds each, and a bundle may hold thousands of acks."""
+        self.prevote(self.block(0))
+        acks = tuple([bytes((each,)) * 32 for each in range(1, 100)])
+        with patch.object(left_out, "ack_left_out", side_effect=NoOffence("nothing")) as tried:
+            self.assertIsNone(self.watched.acked(self.culprit.bundle(1, acks=acks), self.tallies))
+        self.assertEqual(tried.call_count, 1)
+
+    def test_a_block_in_disorder_is_not_watched(self) -> None:
+        """No honest member prevotes it, and nothing can be shown to be absent from it."""
+        self.chain.close()
+        self.culprit = Culprit(self.chain.state, 1)
+        txs = [self.chain.payment(account(number), account(0), COIN) for number in range(1, 4)]
+        content = Content.of(self.chain.assemble(txs, slot_time=self.chain.next_slot).block)
+        content = replace(content, txs=content.txs[::-1])
+        vote = self.culprit.prevote(content.header.height, content.header.hash)
+        self.watched.prevoted(vote, content, self.tallies)
+        self.assertEqual(self.watched._blocks, {})
 
     def test_bounded_and_forgotten(self) -> None:
         for slots in range(left_out.MAX_BLOCKS + 3):

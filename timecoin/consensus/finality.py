@@ -18,7 +18,7 @@ from timecoin.consensus.counter import Counted, Counter
 from timecoin.consensus.nextepoch import NextEpoch
 from timecoin.consensus.recent import RecentSet
 from timecoin.consensus.settling import REJECTED_EXPIRED, REJECTED_RIVAL
-from timecoin.consensus.tally import Tally
+from timecoin.consensus.tally import Tallies, Tally
 from timecoin.consensus.voter import SLICE, Draft, Voter
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.errors import TxInvalid
@@ -74,13 +74,15 @@ class Finality(Admitting):
         closed = self._closed
         return closed is not None and bundle.epoch == closed.epoch and closed.is_news(bundle)
 
+    def tallies_of(self, epoch: int) -> Tallies | None:
+        """What was counted in the open epoch, or in the one before if it was closed here."""
+        if epoch == self.epoch:
+            return self.counter.tallies
+        return self._closed.counter.tallies if self._closed is not None and self._closed.epoch == epoch else None
+
     def _counts_here(self, bundle: Bundle) -> bool:
         members = self.members
-        return (
-            bundle.epoch == self.epoch
-            and bundle.set_hash == members.set_hash
-            and bundle.signer < len(members)
-        )
+        return bundle.epoch == self.epoch and bundle.set_hash == members.set_hash and bundle.signer < len(members)
 
     def _receive(self, bundle: Bundle, now: int) -> bool:
         counted = self.counter.count(bundle)

@@ -366,7 +366,11 @@ class Participant:
         if finality.receive(bundle, self._context.now):
             self._context.outbox.record(RecordKind.BUNDLE, bundle.encode())
             self._context.emit(fx.Announce(bundle))
-        self._context.accuse(self._context.left_out.acked(bundle))
+        self._look_for_left_out(bundle)
+
+    def _look_for_left_out(self, bundle: Bundle) -> None:
+        context = self._context
+        context.accuse(context.left_out.acked(bundle, self.finality.tallies_of(bundle.epoch)))
 
     def _late_precommit(self, precommit: Precommit) -> None:
         previous = self._previous
@@ -521,7 +525,7 @@ class Participant:
         elif isinstance(event, events.Fresh):
             context.outbox.record(RecordKind.BUNDLE, event.bundle.encode())
             context.emit(fx.Announce(event.bundle))
-            context.accuse(context.left_out.acked(event.bundle))
+            self._look_for_left_out(event.bundle)
         elif isinstance(event, events.Unknown):
             context.emit(fx.WantTransactions(event.txids, False, event.signer))
         elif isinstance(event, events.ParentsKnown):
