@@ -98,8 +98,10 @@ class Source:
 class Server:
     """One peer. ``lie(server, message)`` answers instead of it; None: the honest answer."""
 
-    def __init__(self, name: str, source: Source, lie: Answer | None = None, epoch: int | None = None) -> None:
-        self.name, self.source, self.lie = name, source, lie
+    def __init__(
+        self, name: str, source: Source, lie: Answer | None = None, epoch: int | None = None, delay_ms: int = 0
+    ) -> None:
+        self.name, self.source, self.lie, self.delay_ms = name, source, lie, delay_ms
         self.epoch = source.epoch if epoch is None else epoch
         self.asked: list[wire.Message] = []
 
@@ -169,6 +171,7 @@ class Joiner:
             resumed = self.disk.importing, record.manifest, record.links
         self.machine = SnapshotSync(self.params, self.origin, Plan(**wanted), self.disk, resumed, self.now)
         self.servers: dict[bytes, Server] = {}
+        self.under_way: list[tuple[int, bytes, wire.Message]] = []
         self.dropped: dict[str, str] = {}
         self.notes: list[str] = []
         self.works = 0
@@ -199,10 +202,10 @@ class Joiner:
         if isinstance(effect, Send):
             server = self.servers.get(effect.peer)
             for message in server.answer(effect.message) if server is not None else ():
-                kind = type(message)
-                self.machine.message(
-                    effect.peer, wire.decode(wire.KIND_OF[kind].number, wire.encode_payload(message)), self.now
-                )
+                if server is not None and server.delay_ms:
+                    self.under_way.append((self.now + server.delay_ms, effect.peer, message))
+                else:
+                    self._deliver(effect.peer, message)
         elif isinstance(effect, Drop):
             self.dropped[effect.peer.decode()] = effect.reason
             self.servers.pop(effect.peer, None)
@@ -210,6 +213,10 @@ class Joiner:
             self._work(effect)
         elif isinstance(effect, Note):
             self.notes.append(effect.text)
+
+    def _deliver(self, key: bytes, message: wire.Message) -> None:
+        number = wire.KIND_OF[type(message)].number
+        self.machine.message(key, wire.decode(number, wire.encode_payload(message)), self.now)
 
     def _work(self, work: Work) -> None:
         if self.stop_after is not None and self.works >= self.stop_after:
@@ -226,6 +233,10 @@ class Joiner:
         for _ in range(int(seconds * 4)):
             self.now += 250
             self.machine.tick(self.now)
+            here = [each for each in self.under_way if each[0] <= self.now]
+            self.under_way = [each for each in self.under_way if each[0] > self.now]
+            for _, key, message in here:
+                self._deliver(key, message)
             self.carry_out()
 
     def run(self, seconds: float = 120) -> Outcome:

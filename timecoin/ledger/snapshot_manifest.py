@@ -48,6 +48,14 @@ class BadState(DecodeError):
     """Not the ledger state that the snapshot's header vouches for."""
 
 
+class ForeignPages(BadManifest):
+    """Head and pages are not those of the id: who sent them lied, not who holds a snapshot of that id."""
+
+
+class ForeignParts(BadState):
+    """Not the state that the manifest names: who sent it lied, not who holds the manifest."""
+
+
 class CoinRange(NamedTuple):
     """Consecutive coins in key order: the ``first`` outpoint, how many, the bytes of their chunk, their MuHash."""
 
@@ -148,10 +156,10 @@ class Manifest:
 
     @classmethod
     def assemble(cls, snapshot_id: Hash, head: bytes, pages: Sequence[bytes]) -> Manifest:
-        """The manifest of that id from its head and all its pages in order; ``BadManifest``."""
+        """The manifest of that id from its head and all its pages in order; ``BadManifest``, first ``ForeignPages``."""
         data = head + b"".join(pages)
         if sha256(data) != snapshot_id:
-            raise BadManifest("head and pages are not those of that snapshot")
+            raise ForeignPages("head and pages are not those of that snapshot")
         return cls.decode(data)
 
     def below(self, index: int) -> OutPoint | None:
@@ -196,13 +204,18 @@ def check_manifest(manifest: Manifest, header: Header) -> None:
 
 
 def check_state(manifest: Manifest, blob: bytes, header: Header) -> LedgerState:
-    """The ledger after the trusted closing ``header``, every part of it vouched for; ``BadState``."""
+    """The ledger after the trusted closing ``header``, every part of it vouched for; ``BadState``, first
+    ``ForeignParts``.
+    """
     if len(blob) != manifest.state_size or sha256(blob) != manifest.state_hash:
-        raise BadState("not the state that the manifest names")
+        raise ForeignParts("not the state that the manifest names")
     try:
         state = LedgerState.decode(blob)
     except DecodeError as error:
         raise BadState(str(error)) from error
     if state.header != header or not state.is_committed():
         raise BadState("the header does not vouch for the state")
+    if state.encode() != blob:
+        # Who joined by it hands on what it encodes itself, under the same hash.
+        raise BadState("the state is encoded in another way than nodes do it")
     return state

@@ -16,9 +16,12 @@ from timecoin.ledger.closing_chain import Anchor, ClosingLink, Trusted
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.snapshot_manifest import Manifest
 from timecoin.node.anchor import describe, is_recent
-from timecoin.node.snapshot_sync_coins import Blocks, Coins, Importing, Offer, Offers, Preparation, links_for
+from timecoin.node.snapshot_sync_blocks import Blocks
+from timecoin.node.snapshot_sync_coins import Coins, Importing
 from timecoin.node.snapshot_sync_desk import Desk, Effect, JoinPeer, Work
 from timecoin.node.snapshot_sync_headers import AnchorSearch, Followed, Follower, Opinions
+from timecoin.node.snapshot_sync_manifest import Preparation
+from timecoin.node.snapshot_sync_offers import Offer, Offers
 from timecoin.node.sync_progress import Meter, Progress
 from timecoin.p2p import messages as wire
 
@@ -108,7 +111,6 @@ class SnapshotSync:
         self._desk = Desk(origin.header.chain_id, now)
         self._resumed = resumed
         self._since = now
-        self._tries = 0
         self._importing: Importing | None = None
         self._chain: Followed
         self._follower: Follower
@@ -394,12 +396,13 @@ class SnapshotSync:
     def _prepare(self, offer: Offer, offers: Offers) -> None:
         header = next(each.header for each in self._chain.trusted if each.header.height == offer.head.height)
         self._offer = offer
+        offers.trying(offer)
         self._desk.note(f"joining by the snapshot of block {offer.head.height}, {offer.head.coins} coins")
         self._preparation = Preparation(
             self._desk,
             offer,
             header,
-            lambda: offers.holders(offer.snapshot_id),
+            lambda: offers.holders(offer),
             self._prepared,
             self._false_offer,
         )
@@ -426,11 +429,13 @@ class SnapshotSync:
         self._begin_anew()
 
     def _stalled(self, reason: str) -> None:
-        """Who holds it does not deliver: others may come that do, but not for ever."""
-        self._tries += 1
+        """Who holds it does not deliver: what others offer is tried first now, and nothing for ever."""
+        assert self._offers is not None
+        self._offers.stalled()
+        best = self._offers.best()
         self._give_up(reason)
-        if self._tries >= MAX_TRIES:
-            self._end(False, f"no snapshot came in {self._tries} tries, the last time because {reason}")
+        if best is not None and self._offers.stalls(self._offers.holders(best)) >= MAX_TRIES:
+            self._end(False, f"no snapshot came in {MAX_TRIES} tries, the last time because {reason}")
         else:
             self._begin_anew()
 
@@ -450,23 +455,24 @@ class SnapshotSync:
         else:
             self._enter(Stage.OFFERS)
 
-    def _prepared(self, manifest: Manifest, state: bytes) -> None:
-        header = next(each.header for each in self._chain.trusted if each.header.height == manifest.height)
-        links = links_for(self._chain, header)
+    def _prepared(self, manifest: Manifest, state: bytes, sender: JoinPeer) -> None:
+        links = [link for link in self._chain.links if link.header.height <= manifest.height]
         self._preparation = None
         self._enter(Stage.BEGINNING)
         store = self._store
         self._desk.work(
-            Work(lambda _: store.begin(manifest, state, links), lambda found: self._load(found, manifest), storing=True)
+            Work(
+                lambda _: store.begin(manifest, state, links),
+                lambda found: self._load(found, manifest, sender.key),
+                storing=True,
+            )
         )
 
-    def _load(self, importing: Importing, manifest: Manifest) -> None:
-        offers = self._offers
-        assert offers is not None
+    def _load(self, importing: Importing, manifest: Manifest, sender: bytes | None = None) -> None:
+        offers, offer = self._offers, self._offer
+        assert offers is not None and offer is not None
         self._importing = importing
-        self._coins = Coins(
-            self._desk, manifest, importing, lambda: offers.holders(manifest.snapshot_id), self._false_offer
-        )
+        self._coins = Coins(self._desk, manifest, importing, lambda: offers.holders(offer), self._stalled, sender)
         self._enter(Stage.COINS)
 
     def _resume(self, importing: Importing, manifest: Manifest, links: Sequence[ClosingLink]) -> None:
@@ -475,6 +481,7 @@ class SnapshotSync:
         self._chain = Followed([self._origin, *trusted], list(links))
         self._offers = Offers(self._desk, self._chain, self._params.snapshot_epochs)
         self._offer = Offer(manifest.snapshot_id, manifest.head.encode(), manifest.head)
+        self._offers.trying(self._offer)
         self._load(importing, manifest)
 
     def _fetch_coins(self) -> None:
