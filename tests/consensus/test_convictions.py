@@ -5,11 +5,14 @@ The liar's own node is honest; the test signs with its key besides, so that its 
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.consensus.participants import Link, Network, Node
 from tests.consensus.scenarios import payments, rivals
 from tests.ledger.accusations import Culprit
+from timecoin.consensus import context
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.proposal import NO_ROUND, Content, Proposal, ProposalHead
@@ -154,6 +157,21 @@ class KindTests(ConvictionCase):
             self.show(self.liar.bundle(7 + (tx is rival), tx.txid), 2)
         self.network.run(10)
         self.assertEqual([piece.kind for piece in self.held(self.network[2])], [Kind.RIVAL_VOTES])
+        self.assert_convicted(Kind.RIVAL_VOTES)
+
+    def test_votes_for_many_rivals(self) -> None:
+        """Evidence is made of one pair: of each it would take longer than the bundles take to make."""
+        network, node = self.network, self.network[2]
+        pairs = [rivals(network, number) for number in range(3)]
+        for payment, rival in pairs:
+            network[0].submit(payment)
+            network[1].submit(rival)
+        network.run(30)
+        with patch.object(context, "evidence_of", side_effect=context.evidence_of) as made:
+            for side in (0, 1):
+                self.show(self.liar.bundle(7 + side, *[pair[side].txid for pair in pairs]), 2)
+        self.assertEqual(made.call_count, 1)
+        self.assertEqual(len([alarm for alarm in node.alarms if isinstance(alarm, fx.Misbehaviour)]), 1)
         self.assert_convicted(Kind.RIVAL_VOTES)
 
     def test_vote_for_a_rival_that_was_rejected(self) -> None:

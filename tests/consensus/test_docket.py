@@ -133,7 +133,8 @@ class LeftOutTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.chain = Chain(network(4))
         self.culprit = Culprit(self.chain.state, 1)
-        self.watched = LeftOut(lambda txid: None)
+        self.wanted = True
+        self.watched = LeftOut(lambda txid: None, lambda epoch, signer: self.wanted)
         self.tallies = Tallies(self.chain.state.current)
 
     def block(self, slots: int) -> Block:
@@ -158,7 +159,7 @@ class LeftOutTest(SynchronousTestCase):
 
     def test_archived_below(self) -> None:
         for height, guilty in ((0, False), (1, True), (2, True)):
-            self.watched = LeftOut(lambda txid, height=height: (height, 1))  # type: ignore[misc]
+            self.watched = LeftOut(lambda txid, height=height: (height, 1), lambda *_: True)  # type: ignore[misc]
             self.prevote(self.block(0))
             found = self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,)), self.tallies)
             self.assertEqual(found is not None, guilty)
@@ -182,6 +183,13 @@ class LeftOutTest(SynchronousTestCase):
         with patch.object(left_out, "ack_left_out", side_effect=NoOffence("nothing")) as tried:
             self.assertIsNone(self.watched.acked(self.culprit.bundle(1, acks=acks), self.tallies))
         self.assertEqual(tried.call_count, 1)
+
+    def test_who_was_accused_is_not_accused_again(self) -> None:
+        self.prevote(self.block(0))
+        self.wanted = False
+        with patch.object(left_out, "ack_left_out") as made:
+            self.assertIsNone(self.watched.acked(self.culprit.bundle(1, acks=(b"\1" * 32,)), self.tallies))
+        made.assert_not_called()
 
     def test_a_block_in_disorder_is_not_watched(self) -> None:
         """No honest member prevotes it, and nothing can be shown to be absent from it."""

@@ -10,6 +10,7 @@ from timecoin.consensus.accusing import Offence, evidence_of
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.docket import Docket
 from timecoin.consensus.effects import Announce, Effect, Misbehaviour
+from timecoin.consensus.events import RivalVotes
 from timecoin.consensus.finality import Finality
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.consensus.jobs import CoinLookup
@@ -98,7 +99,7 @@ class Context:
         self.permit = permit
         self.outbox = Outbox()
         self.docket = Docket(params)
-        self.left_out = LeftOut(source.archived)
+        self.left_out = LeftOut(source.archived, self._lacks_evidence)
         self.effects: list[Effect] = []
         self.now = 0
         self.alive = 0
@@ -149,8 +150,14 @@ class Context:
 
     def offence(self, offence: Offence) -> None:
         """Somebody was seen to break the protocol: make evidence of it."""
+        if isinstance(offence, RivalVotes) and not self._lacks_evidence(offence.bundles[0].epoch, offence.signer):
+            return
         if not self.accuse(evidence_of(offence)):
             self.emit(Misbehaviour(offence))
+
+    def _lacks_evidence(self, epoch: int, signer: int) -> bool:
+        """What is costly to prove is proved once: a bundle can hold votes for thousands of rivals, 16 ms each."""
+        return self.docket.lacks(self.ledger, epoch, signer)
 
     def take_effects(self) -> list[Effect]:
         """Everything asked for since the last call, in order."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from timecoin.consensus.records import Record, RecordKind
 from timecoin.ledger.errors import BadEvidence, LateEvidence
-from timecoin.ledger.evidence import accused, choose
+from timecoin.ledger.evidence import accusable, accused, choose
 from timecoin.ledger.evidence_kinds import Evidence
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.state import LedgerState
@@ -31,6 +31,15 @@ class Docket:
 
     def __iter__(self) -> Iterator[Evidence]:
         return iter(tuple(self._held.values()))
+
+    def lacks(self, state: LedgerState, epoch: int, signer: int) -> bool:
+        """Whether evidence of ``epoch`` against that signer is of use, as far as can be told before it is made."""
+        try:
+            member = accusable(state, epoch, signer)
+        except BadEvidence:
+            return False
+        held = self._held.get(member.masternode_id)
+        return held is None or held.place.epoch < epoch
 
     def check_use(self, state: LedgerState, piece: Evidence) -> None:
         """Raise as ``evidence.accused``; ``LateEvidence`` also when what is held is as good, or it is too large."""

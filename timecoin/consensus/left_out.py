@@ -37,10 +37,17 @@ class _Closing:
 
 
 class LeftOut:
-    """The closing blocks of the open epoch and the one before. ``archived`` tells height and position of a txid."""
+    """The closing blocks of the open epoch and the one before.
 
-    def __init__(self, archived: Callable[[Hash], tuple[int, int] | None]) -> None:
+    ``archived`` tells height and position of a txid; ``is_wanted(epoch, signer)`` whether evidence is of use: making it
+    takes a tenth of a second in the largest blocks, and who was accused once can go on offending.
+    """
+
+    def __init__(
+        self, archived: Callable[[Hash], tuple[int, int] | None], is_wanted: Callable[[int, int], bool]
+    ) -> None:
         self._archived = archived
+        self._is_wanted = is_wanted
         self._blocks: dict[Hash, _Closing] = {}
 
     def prevoted(self, prevote: Prevote, content: Content, tallies: Tallies) -> AckLeftOut | None:
@@ -84,6 +91,8 @@ class LeftOut:
         return None
 
     def _look_for(self, block: _Closing, acks: Bundle, txids: Iterable[Hash]) -> AckLeftOut | None:
+        if not self._is_wanted(acks.epoch, acks.signer):
+            return None
         for txid in islice(txids, MAX_LOOKED_FOR):
             if not self._is_archived_below(block, txid):
                 return self._accuse(block, acks, txid)

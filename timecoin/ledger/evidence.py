@@ -33,13 +33,21 @@ def accused(state: LedgerState, piece: Evidence) -> Member:
     chain_id, epoch, set_hash, signer = piece.place
     if chain_id != state.chain_id:
         raise BadEvidence("of another network")
-    members = _set_of(state, epoch)
-    if set_hash != members.set_hash:
+    if set_hash != _set_of(state, epoch).set_hash:
         raise BadEvidence("of another set")
-    if signer >= len(members):
-        raise BadEvidence(f"signer {signer} of {len(members)}")
     if piece.claim is not None and piece.claim.height > state.height + 1:
         raise EarlyEvidence(f"height {piece.claim.height} is not reached")
+    return accusable(state, epoch, signer)
+
+
+def accusable(state: LedgerState, epoch: int, signer: int) -> Member:
+    """Return the member of S(``epoch``) at that index, against whom the block after ``state``'s tip may hold evidence.
+
+    Raises ``EarlyEvidence`` and ``LateEvidence`` as :func:`accused`, ``BadEvidence`` when the set has no such index.
+    """
+    members = _set_of(state, epoch)
+    if signer >= len(members):
+        raise BadEvidence(f"signer {signer} of {len(members)}")
     member = members.members[signer]
     _check_free(state, member)
     return member
