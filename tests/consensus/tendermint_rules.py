@@ -82,6 +82,20 @@ def proposer_that_was_late_for_the_quorum_proposes_it_too(cls: type[Height]) -> 
     assert (proposal.block_hash, proposal.valid_round) == (content.header.hash, 0)
 
 
+def value_that_its_quorum_could_not_have_is_not_proposed(cls: type[Height]) -> None:
+    """More than two thirds lied: they prevoted a block in a round before the one that it was made for. I only wait."""
+    bench = Bench(cls, me=2).start()
+    content = bench.block(1)
+    block = content.header.hash
+    bench.precommit(0, NIL, 0, 1, 3).propose(1, content)
+    bench.height.pol(0, block, bench_pol(bench, 0, block, 0, 1, 3))
+    bench.pump()
+    assert bench.height.valid_round == 0
+    bench.precommit(1, NIL, 0, 1, 3)
+    assert bench.height.round == 2 and not bench.height.silent
+    assert not [message for message in bench.signed if isinstance(message, Proposal)]
+
+
 def value_that_comes_late_is_dropped(cls: type[Height]) -> None:
     bench = Bench(cls, me=0).start().expire(PROPOSE, 0)
     bench.height.value(0, bench.block(0))

@@ -132,7 +132,7 @@ class HeightMachine(RuleBasedStateMachine):
                     self.judge(effect.draft)
                     self.outbox.append(effect.draft.signed(fake_signature(self.me)))
                 elif isinstance(effect, SetTimeout):
-                    assert effect.delay_ms > 0 and effect.timeout.round == self.height.round
+                    assert effect.delay_ms > 0 and effect.timeout.round == self.round
                     self.timers.append(effect.timeout)
                 elif isinstance(effect, NeedValue):
                     assert effect.round % len(self.members) == self.me
@@ -155,7 +155,7 @@ class HeightMachine(RuleBasedStateMachine):
         before = self.sent.get((type(draft), draft.round))
         assert before is None, f"a second {type(draft).__name__} of round {draft.round}"
         assert not any((type(m), m.round) == (type(draft), draft.round) for m in self.outbox)
-        assert draft.round == self.height.round and self.decided is None
+        assert draft.round == self.round and self.decided is None
         if isinstance(draft, Proposal):
             self.judge_proposal(draft)
         elif isinstance(draft, Prevote):

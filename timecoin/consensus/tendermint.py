@@ -376,7 +376,8 @@ class Height:
             return False
         if self.valid_hash is not None:
             carrier = self._carrier(self.valid_round, self.valid_hash)
-            if carrier is not None:
+            # A quorum in a round before the one that a block was made for is of liars; nobody would take it from me.
+            if carrier is not None and carrier.header.round <= self.valid_round:
                 self._sign(self._pen.proposal(self.round, carrier.content, self.valid_round))
         elif not self._asked_value:
             self._asked_value = True
