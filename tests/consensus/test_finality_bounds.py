@@ -100,6 +100,15 @@ class WasteTests(SynchronousTestCase):
         self.assertEqual(self.node.finality.highest_sequences[1], number + 1)
         self.assertTrue(self.node.finality.seals_mask >> 1 & 1)
 
+    def test_nobody_can_use_up_the_allowance_of_another(self) -> None:
+        """Whoever has a bundle can show it to a node that is behind, once more with each body that comes there."""
+        txs = [spend([genesis_outpoint(number)]) for number in range(8)]
+        far_ahead = self.bundle(3_000, [*names(50), *[tx.txid for tx in txs]])
+        for tx in txs:
+            self.node.submit(tx)
+            self.assertTrue(self.node.hear(far_ahead), "it is passed on for this one")
+        self.assertTrue(self.node.finality.counter.waste.has_room(1))
+
     def test_a_node_that_did_not_see_the_whole_epoch(self) -> None:
         some = Waste(4, watched=False)
         self.assertTrue(some.has_room(1))
@@ -224,6 +233,19 @@ class SequenceTests(SynchronousTestCase):
         node = Node(MEMBERS, 0, Parameters())
         fresh = [node.hear(bundle(1, 1, names(1, n))) for n in range(3 * sequences.MAX_FORKS)]
         self.assertEqual(sum(fresh), sequences.MAX_FORKS + 1)
+
+    def test_what_counts_is_passed_on_though_its_mark_is_known(self) -> None:
+        """Two bundles with one mark can be made in hours; what is said in the second one must not stay here alone."""
+        txs = [spend([genesis_outpoint(number)]) for number in range(2)]
+        self.patch(sequences, "_MARK", 1)
+        node = Node(MEMBERS, 0, Parameters())
+        for tx in txs:
+            node.submit(tx)
+        first = bundle(1, 1, [txs[0].txid])
+        others = (bundle(1, 1, [txs[1].txid, *names(1, salt)]) for salt in range(10_000))
+        second = next(each for each in others if each.digest[:1] == first.digest[:1])
+        self.assertEqual([node.hear(each) for each in (first, second, second)], [True, True, False])
+        self.assertIn(second, node.finality.certificate(txs[1].txid))
 
     def test_first_seal_counts(self) -> None:
         sequence = Sequence()

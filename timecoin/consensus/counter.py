@@ -72,8 +72,11 @@ class Counter:
         self._find_late_acks(sequence, bundle, counted)
         self._count_votes(bundle, counted, whole)
         self._count_acks(bundle, counted, whole)
-        counted.fresh = not known and (whole or counted.said)
-        if counted.fresh:
+        entered = whole and not known
+        # A known one may be another one with the same mark, and what was counted must be kept and passed on.
+        counted.fresh = entered or counted.said
+        if entered:
+            # Once for each: what is shown again, by whomever, costs its signer nothing.
             self.waste.taken(bundle, counted.news)
         return counted
 
