@@ -5,18 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger import builders
 from tests.node.fakes import NotedPeer, Pools, ThreadClock
-from tests.node.joiners import Source, shared_source
+from tests.node.joiners import EPOCHS, Source, shared_source
+from tests.storage.joined import links_of
 from timecoin.ledger.closing_chain import Anchor
-from timecoin.node import storage_service
+from timecoin.ledger.params import Parameters
+from timecoin.node import joining, storage_service
 from timecoin.node.anchor import TrustSetting
 from timecoin.node.joining import Joining, JoinSettings, group_of
 from timecoin.node.root import StartRefused
-from timecoin.node.snapshot_sync import ALONE_MS
+from timecoin.node.snapshot_sync import ALONE_MS, SnapshotSync
 from timecoin.node.storage_service import StorageService
 from timecoin.node.warm_up import WarmingUp
 from timecoin.p2p import messages as wire
@@ -54,6 +57,13 @@ class AnsweringPeer(NotedPeer):
             decoded = wire.decode(kind, wire.encode_payload(answer))
             self.network.clock.callLater(0.01, self.network.deliver, self, decoded)
         return True
+
+
+class SilentPeer(AnsweringPeer):
+    """Lacks all snapshots."""
+
+    def send(self, message: wire.Message | bytes) -> bool:
+        return True if isinstance(message, wire.GetSnapshots | wire.GetChunk) else super().send(message)
 
 
 class Net:
@@ -97,7 +107,9 @@ class JoiningCase(SynchronousTestCase):
 
     def open(self) -> StorageService:
         uris = [file_uri(self.path / name) for name in ("blocks.fs", "coins.fs")]
-        storage = StorageService(self.clock, self.genesis, self.path, *uris, merge_keys=300, pack_hours=0)
+        storage = StorageService(
+            self.clock, self.genesis, self.path, *uris, merge_keys=300, pack_hours=0, snapshots=True
+        )
         self.successResultOf(storage.startService())
         self.addCleanup(lambda: self.successResultOf(storage.stopService()) if storage.running else None)
         return storage
@@ -185,6 +197,81 @@ class OutcomeTest(JoiningCase):
         self.assertEqual(node.parameters, self.genesis.parameters)
         self.run_clock(ALONE_MS / 1000 + 1)
         self.successResultOf(started)
+
+
+class LeftOverTest(JoiningCase):
+    """An import that an earlier run began."""
+
+    def setUp(self) -> None:
+        super().setUp()
+
+        def often(params: Parameters, *rest: Any) -> SnapshotSync:
+            return SnapshotSync(replace(params, snapshot_epochs=EPOCHS), *rest)
+
+        self.patch(joining, "SnapshotSync", often)
+
+    def begun(self) -> StorageService:
+        storage = self.open()
+        links = links_of(self.source.store)
+        storage.chain.begin_import(self.source.manifest, self.source.store.tip.state, links, storage.snapshots).close()
+        self.assertIsNotNone(storage.chain.unfinished_import())
+        self.assertEqual([each.name for each in storage.snapshots.path.iterdir()], [self.place.name])
+        return storage
+
+    @property
+    def place(self) -> Path:
+        return self.path / "snapshots" / f"join-{self.source.manifest.height}"
+
+    def assertGivenUp(self, storage: StorageService) -> None:
+        self.assertIsNone(storage.chain.unfinished_import())
+        self.assertEqual(list(storage.snapshots.path.iterdir()), [])
+
+    def test_it_is_gone_on_with(self) -> None:
+        storage = self.begun()
+        started = self.join(storage)
+        self.network.connect(AnsweringPeer(1, self.source, self.network))
+        self.run_clock(20)
+        self.successResultOf(started)
+        self.assertEqual(storage.ledger.block_hash, self.source.manifest.block_hash)
+
+    def test_it_waits_for_peers(self) -> None:
+        started = self.join(self.begun())
+        self.run_clock(3 * ALONE_MS / 1000)
+        self.assertNoResult(started)
+        self.network.connect(AnsweringPeer(1, self.source, self.network))
+        self.run_clock(20)
+        self.successResultOf(started)
+
+    def test_the_operator_wants_blocks_now(self) -> None:
+        storage = self.begun()
+        self.successResultOf(self.join(storage, mode="blocks", knows_anybody=False))
+        self.assertGivenUp(storage)
+
+    def test_the_operator_trusts_another_chain_now(self) -> None:
+        storage = self.begun()
+        other = TrustSetting(Anchor(self.source.manifest.height, bytes(32)))
+        self.successResultOf(self.join(storage, trust=other, knows_anybody=False))
+        self.assertGivenUp(storage)
+
+    def test_the_operator_trusts_a_block_of_it_now(self) -> None:
+        storage = self.begun()
+        header = self.source.store.archive.block_hash(self.source.manifest.height)
+        self.join(storage, trust=TrustSetting(Anchor(self.source.manifest.height, header)))
+        self.assertIsNotNone(storage.chain.unfinished_import())
+
+    def test_the_chain_went_on_without_it(self) -> None:
+        storage = self.begun()
+        self.source.chain.fill(storage.chain)
+        self.successResultOf(self.join(storage))
+        self.assertGivenUp(storage)
+
+    def test_nobody_delivers_it(self) -> None:
+        storage = self.begun()
+        started = self.join(storage)
+        self.network.connect(SilentPeer(1, self.source, self.network))
+        self.run_clock(200)
+        self.successResultOf(started)
+        self.assertGivenUp(storage)
 
 
 class GroupTest(SynchronousTestCase):

@@ -155,6 +155,56 @@ class WholeTest(ImportTestCase):
         self.assertEqual(files.state_part(manifest.snapshot_id, 0), self.source.state)
 
 
+class OvertakenTest(ImportTestCase):
+    """The chain went on by blocks while an import lay about."""
+
+    def go_on(self, store: ChainStore) -> None:
+        for assembled, commit in self.chain.assembled[1:]:
+            store.committed(store.commit_block(committed_block(assembled, commit)))
+            merge_all(store)
+
+    def test_it_is_not_gone_on_with(self) -> None:
+        store = self.fresh()
+        self.source.load(self.begin(store), 0)
+        self.go_on(store)
+        self.assertIsNone(store.unfinished_import())
+        store.close()
+        store = self.fresh()
+        self.assertIsNone(store.unfinished_import())
+        self.check(store)
+
+    def test_it_never_takes_the_chain_back(self) -> None:
+        store = self.fresh()
+        work = self.begin(store)
+        self.source.give_all(work)
+        self.go_on(store)
+        self.assertRaises(ImportRefused, work.finish)
+        self.check(store)
+        store.abandon_import()
+        self.check(store)
+
+
+class RepeatedTest(ImportTestCase):
+    def test_the_same_one_begun_again_keeps_what_is_there(self) -> None:
+        store = self.fresh()
+        self.source.load(self.begin(store), 0)
+        self.source.add_block(self.begin(store))
+        work = self.begin(store)
+        self.assertNotIn(0, work.missing_ranges())
+        self.assertEqual(work.next_block, (self.chain.state.height - 1, self.chain.blocks[-2].header.hash))
+        self.source.give_all(work)
+        store.imported(work.finish())
+        self.check(store)
+
+    def test_blocks_cost_the_same_however_long_the_way_from_the_trusted_block(self) -> None:
+        store, database = self.fresh(), self.path / "fresh" / "blocks.fs"
+        self.source.links = [self.source.links[0]] * 500 + self.source.links
+        work = self.begin(store)
+        before = database.stat().st_size
+        self.source.add_block(work)
+        self.assertLess(database.stat().st_size - before, 20_000)
+
+
 class LostCoinsTest(ImportTestCase):
     def test_a_chain_that_was_joined_cannot_be_rebuilt_from_its_blocks(self) -> None:
         self.joined().close()

@@ -33,8 +33,8 @@ from timecoin.p2p.peer import Peer
 from timecoin.p2p.reasons import CloseReason
 from timecoin.primitives.hashes import display
 from timecoin.primitives.signing import SignatureBackend
-from timecoin.storage.errors import StorageError, UnknownBlock
-from timecoin.storage.importing import SnapshotImport
+from timecoin.storage.errors import StorageError, UnknownBlock, WriteFailed
+from timecoin.storage.importing import ImportRecord, SnapshotImport
 
 TICK = 0.1
 """Seconds between two looks at the clock."""
@@ -71,18 +71,30 @@ class DiskStore:
         self._import: SnapshotImport | None = None
 
     def begin(self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink]) -> Importing:
-        """Begin, in place of any begun before."""
-        if self._import is not None:
-            self._import.close()
-        chain = self._storage.chain
-        self._import = chain.begin_import(manifest, state, links, self._files)
+        """Begin, in place of any begun before; of the same one what is here stays."""
+        self.close()
+        self._forget_files(manifest.height)
+        self._import = self._storage.chain.begin_import(manifest, state, links, self._files)
         return self._import
 
-    def resume(self) -> tuple[SnapshotImport, Manifest, Sequence[ClosingLink]] | None:
+    def abandon(self) -> None:
+        """Leave nothing of what was begun: the chain goes on by blocks."""
+        self._import = None
+        self._storage.chain.abandon_import()
+        self._forget_files(None)
+
+    def _forget_files(self, kept: int | None) -> None:
+        try:
+            self._storage.snapshots.forget_joining(kept)
+        except OSError as error:
+            raise WriteFailed(f"cannot remove a snapshot: {error.strerror or error}") from error
+
+    def unfinished(self) -> ImportRecord | None:
         """What an earlier run began."""
-        record = self._storage.chain.unfinished_import()
-        if record is None:
-            return None
+        return self._storage.chain.unfinished_import()
+
+    def resume(self, record: ImportRecord) -> tuple[SnapshotImport, Manifest, Sequence[ClosingLink]]:
+        """Go on with that."""
         self._import = self._storage.chain.resume_import(record, self._files)
         return self._import, record.manifest, record.links
 
@@ -105,6 +117,7 @@ class DiskStore:
         """What is under way stays on the disk, for the next start."""
         if self._import is not None:
             self._import.close()
+            self._import = None
 
 
 def group_of(peer: Peer, *, private: bool) -> bytes:
@@ -161,9 +174,13 @@ class Joining(Service):
 
     async def _start(self) -> None:
         await self._check_trusted()
-        resumed = self._store.resume()
-        if resumed is None and not self._is_called_for():
+        record = self._store.unfinished()
+        if record is None or not self._is_wanted(record):
+            await self._storage.in_chain_thread(self._store.abandon)
+            record = None
+        if record is None and not self._is_called_for():
             return
+        resumed = None if record is None else self._store.resume(record)
         interrupt = self._reactor.addSystemEventTrigger("before", "shutdown", self._interrupt)
         try:
             await self._join(resumed)
@@ -172,7 +189,17 @@ class Joining(Service):
         finally:
             if not self._interrupted:
                 self._reactor.removeSystemEventTrigger(interrupt)
-            self._store.close()
+            # In that thread: something may be on its way to the disk.
+            await self._storage.in_chain_thread(self._store.close)
+
+    def _is_wanted(self, record: ImportRecord) -> bool:
+        """Is what an earlier run began what the operator still asks for?"""
+        trusted = self.checkpoint
+        if self._settings.mode == "blocks":
+            return False
+        if trusted is None or trusted.height > record.manifest.height:
+            return True
+        return any((link.header.height, link.header.hash) == trusted for link in record.links)
 
     async def _check_trusted(self) -> None:
         """A trusted block that is in the chain here must be that block."""
@@ -216,14 +243,16 @@ class Joining(Service):
             await self._network.stopService()
             for service in reversed(services):
                 await maybeDeferred(service.stopService)
-        self._take(outcome)
+        await self._take(outcome)
 
-    def _take(self, outcome: Outcome) -> None:
+    async def _take(self, outcome: Outcome) -> None:
         self.log.info("joining ends: {reason}", reason=outcome.reason)
         if outcome.imported:
             self._store.show()
-        elif outcome.checkpoint is not None:
+            return
+        if outcome.checkpoint is not None:
             self.checkpoint = outcome.checkpoint
+        await self._storage.in_chain_thread(self._store.abandon)
 
     def _origin(self) -> Trusted:
         block, state, _ = first_state(self._genesis)

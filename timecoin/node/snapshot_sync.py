@@ -256,13 +256,10 @@ class SnapshotSync:
 
     def _look_for_peers(self) -> None:
         peers = self._desk.peers.values()
-        if not peers:
-            if self._waited > ALONE_MS:
-                self._end(False, "no peer answers")
-            return
         if self._waited < SETTLE_MS or not any(peer.epoch for peer in peers):
-            if self._waited > ALONE_MS:
-                self._end(False, "no peer tells its epoch")
+            # What was begun is a lot to throw away, and a chain without a block no reason to hurry.
+            if self._waited > ALONE_MS and self._resumed is None:
+                self._end(False, "no peer tells its epoch" if peers else "no peer answers")
             return
         # A liar's word is enough to go and see: its headers will tell.
         if self._resumed is None and not self._is_behind(max(peer.epoch for peer in peers)):

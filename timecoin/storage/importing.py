@@ -29,7 +29,7 @@ from timecoin.storage.errors import ImportRefused, WriteFailed
 from timecoin.storage.leaves import CoinTree, LocationTree
 from timecoin.storage.merging import in_key_order, place_txid
 from timecoin.storage.reader import TipRecord
-from timecoin.storage.schema import Blob, Entry, Joining, Loading
+from timecoin.storage.schema import Blob, Entry, Joining, Links, Loading
 from timecoin.storage.snapshot_files import SnapshotFiles, chunk_name, write_chunk, write_state
 from timecoin.storage.writer import ChainWriter, keep_closing
 
@@ -58,21 +58,38 @@ class Imported:
 
 
 def stored_import(blocks: Any, coins: Any) -> ImportRecord | None:
-    """The import that was begun and not finished; None also when a part of it was lost."""
+    """The import that was begun and not finished; None also when a part of it was lost, or the chain went past it."""
     with reading(coins) as root:
         loading = root["loading"].snapshot_id if "loading" in root else None
     with reading(blocks) as root:
         joining = root.get("joining")
-        if joining is None or sha256(joining.manifest.data) != loading:
+        if joining is None or joining.height <= root["tip"].height or sha256(joining.manifest.data) != loading:
             return None
-        links = [ClosingLink.decode(header, commit, members.data) for header, commit, members in joining.links]
         manifest, state = Manifest.decode(joining.manifest.data), LedgerState.decode(joining.state.data)
-        return ImportRecord(manifest, state, tuple(links))
+        return ImportRecord(manifest, state, tuple(_unpacked(joining.links)))
+
+
+def _packed(links: Sequence[ClosingLink]) -> Links:
+    before = [None, *[link.members for link in links]]
+    return Links(
+        tuple(
+            (link._replace(members=None) if link.members == last else link).encode()
+            for link, last in zip(links, before, strict=False)
+        )
+    )
+
+
+def _unpacked(links: Links) -> Iterator[ClosingLink]:
+    members = None
+    for parts in links.parts:
+        link = ClosingLink.decode(*parts)
+        members = link.members or members
+        yield link._replace(members=members)
 
 
 def begin(blocks: Any, coins: Any, manifest: Manifest, state: bytes, links: Sequence[ClosingLink]) -> ImportRecord:
     """
-    Store what is to be imported, in place of any import begun before.
+    Store what is to be imported, in place of any import begun before; if that was of the same, what it loaded stays.
 
     Checks manifest and state against the header of the last of *links*, which the caller has followed from a trusted
     block and which carry their sets. ``BadManifest``, ``BadState``, ``ImportRefused``, ``WriteFailed``.
@@ -85,24 +102,34 @@ def begin(blocks: Any, coins: Any, manifest: Manifest, state: bytes, links: Sequ
     with reading(blocks) as root:
         if manifest.height <= root["tip"].height:
             raise ImportRefused(f"the chain is at block {root['tip'].height} already")
+    known = stored_import(blocks, coins)
+    if known is not None and known.manifest.snapshot_id == manifest.snapshot_id:
+        with closing(connect(blocks)) as connection, committing(connection) as root:
+            root["joining"].links = _packed(links)
+    else:
+        _begin_anew(blocks, coins, manifest, state, links)
+    return ImportRecord(manifest, ledger, tuple(links))
+
+
+def _begin_anew(blocks: Any, coins: Any, manifest: Manifest, state: bytes, links: Sequence[ClosingLink]) -> None:
     abandon(blocks, coins)
     with closing(connect(coins)) as connection, committing(connection) as root:
         trees = CoinTree(), LocationTree(), OOBTree()
         root["loading"] = Loading(manifest.snapshot_id, manifest.height, *trees)
     with closing(connect(blocks)) as connection, committing(connection) as root:
-        root["joining"] = Joining(manifest.height, manifest.encode(), state, tuple(link.encode() for link in links))
-    return ImportRecord(manifest, ledger, tuple(links))
+        root["joining"] = Joining(manifest.height, manifest.encode(), state, _packed(links))
 
 
 def abandon(blocks: Any, coins: Any) -> None:
     """Forget an import that was begun; nothing of it is left to be read. ``WriteFailed``."""
     with closing(connect(blocks)) as connection, committing(connection) as root:
-        joining = root.pop("joining", None)
-        if joining is not None:
+        if "joining" in root:
+            joining = root.pop("joining")
             for height in list(root["entries"].keys(min=max(joining.lowest, root["tip"].height + 1))):
                 del root["entries"][height]
     with closing(connect(coins)) as connection, committing(connection) as root:
-        root.pop("loading", None)
+        if "loading" in root:
+            del root["loading"]
 
 
 def adopt_loaded(blocks: Any, coins: Any) -> None:
@@ -227,11 +254,14 @@ class SnapshotImport:
         """
         Make the snapshot's block the tip. May take seconds for the txids of the two epochs, in small transactions.
 
-        The reactor then calls ``ChainStore.imported``. ``ImportRefused`` while something is missing, ``WriteFailed``:
-        the disk refuses; the next start goes on from wherever it came to.
+        The reactor then calls ``ChainStore.imported``. ``ImportRefused`` while something is missing, or when the chain
+        went past it by blocks; ``WriteFailed``: the disk refuses; the next start goes on from wherever it came to.
         """
         if self._loaded != set(range(len(self.record.manifest.ranges))) or not self._done:
             raise ImportRefused("coins or blocks of the snapshot are missing")
+        with reading(self._databases[0]) as root:
+            if root["tip"].height >= self.record.manifest.height:
+                raise ImportRefused(f"the chain is at block {root['tip'].height} already")
         if not self._complete:
             self._load_txids()
         self._publish()

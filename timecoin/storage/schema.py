@@ -99,18 +99,29 @@ class Progress(Persistent):  # type: ignore[misc]
         self.coins = 0
 
 
+class Links(Persistent):  # type: ignore[misc]
+    """Closing blocks in a row, (header, commit, set) each, encoded; no set where it is that of the one before."""
+
+    def __init__(self, parts: tuple[tuple[bytes, bytes, bytes], ...]) -> None:
+        self.parts = parts
+
+    def __getstate__(self) -> tuple[tuple[bytes, bytes, bytes], ...]:
+        return self.parts
+
+    def __setstate__(self, state: tuple[tuple[bytes, bytes, bytes], ...]) -> None:
+        self.parts = state
+
+
 class Joining(Persistent):  # type: ignore[misc]
     """
     A snapshot that is being imported: its manifest and state, and the closing blocks that lead to it from the trusted
-    one, as (header, commit, set) each, encoded. ``lowest`` is the height down to which blocks are stored.
+    one. ``lowest`` is the height down to which blocks are stored, and changes with each: all else that is not small
+    stands behind references.
     """
 
-    def __init__(
-        self, height: int, manifest: bytes, state: bytes, links: tuple[tuple[bytes, bytes, bytes], ...]
-    ) -> None:
+    def __init__(self, height: int, manifest: bytes, state: bytes, links: Links) -> None:
         self.height = height
-        self.manifest, self.state = Blob(manifest), Blob(state)
-        self.links = tuple([(header, commit, Blob(members)) for header, commit, members in links])
+        self.manifest, self.state, self.links = Blob(manifest), Blob(state), links
         self.lowest = height + 1
 
 

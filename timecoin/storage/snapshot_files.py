@@ -131,6 +131,12 @@ class SnapshotFiles:
         """Where the chunks of a snapshot that comes from peers are kept until it is complete."""
         return self.path / f"{_JOIN}{height}"
 
+    def forget_joining(self, kept: int | None = None) -> None:
+        """Remove what came of snapshots that are joined no more, all but the one at height *kept*; ``OSError``."""
+        for each in self.path.glob(f"{_JOIN}*"):
+            if kept is None or each != self.joining(kept):
+                _remove(each)
+
     def publish(self, place: Path, manifest: Manifest) -> None:
         """Make the directory *place*, complete but for the manifest, a snapshot that is held; older ones leave."""
         write_durably(place / _MANIFEST, manifest.encode())
