@@ -129,6 +129,31 @@ class RivalriesTest(SynchronousTestCase):
         self.assertEqual(set(self.rivalries.by_txid), {tx.txid for pair in pairs[-5:] for tx in pair})
 
 
+    def test_the_bundles_of_votes_are_bounded_too(self) -> None:
+        """Each keeps all that its signer said with the vote, long after that was archived."""
+        pairs = [self.rivals(number) for number in range(20)]
+        size = sum(tx.size for tx in pairs[0])
+        others = [bytes((number,)) * 32 for number in range(100)]
+        with patch.object(rivalries, "MAX_BYTES", 5 * (size + 10_000)):
+            for number, (winner, loser) in enumerate(pairs, 1):
+                said = self.one.bundle(number, *others, winner.txid)
+                self.rivalries.add(winner, loser, ([said], ()))
+                self.rivalries.voted(self.other.bundle(number, winner.txid), winner.txid)
+                self.assertLessEqual(self.rivalries.size, rivalries.MAX_BYTES)
+        self.assertEqual(set(self.rivalries.by_txid), {tx.txid for pair in pairs[-5:] for tx in pair})
+        with patch.object(rivalries, "MAX_BYTES", 0):
+            self.rivalries.voted(self.other.bundle(40, pairs[-1][1].txid), pairs[-1][1].txid)
+        self.assertEqual((self.rivalries.by_txid, self.rivalries.size), ({}, 0))
+
+    def test_a_bundle_with_many_of_the_votes_is_one(self) -> None:
+        pairs = [self.rivals(number) for number in range(20)]
+        said = self.one.bundle(1, *[winner.txid for winner, _ in pairs])
+        for winner, loser in pairs:
+            self.rivalries.add(winner, loser, ([said], ()))
+        txs = sum(tx.size for pair in pairs for tx in pair)
+        self.assertEqual(self.rivalries.size, txs + 20 * rivalries.PER_VOTE + rivalries._memory(said))
+
+
 class LeftOutTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.chain = Chain(network(4))
