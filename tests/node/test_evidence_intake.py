@@ -123,6 +123,17 @@ class EvidenceTest(IntakeTestCase):
         self.assertEqual(len(self.pending), 2)
         self.assertEqual(self.peer.accused, [])
 
+    def test_what_is_of_no_use_is_not_remembered_of_its_sender(self) -> None:
+        """Who broke the protocol once can sign proofs of it without end; those under way at once are all verified."""
+        for height in range(7, 27):
+            self.send(self.peer, wire.Evidence(self.culprit.double_prevote(height).encode()))
+        self.assertEqual(self.host.answer(), 20)
+        view = self.gossip.view(self.peer)
+        assert view is not None
+        self.assertEqual(view.evidence, {piece.encode() for piece in self.pending})
+        self.announce()
+        self.assertEqual((self.peer.accused, self.peer.take(wire.Evidence)), ([], []))
+
     def rivals(self) -> tuple[object, object]:
         chain = Chain(self.network.genesis)
         one = chain.payment(chain.account(0), chain.account(1), 10**8)

@@ -249,8 +249,9 @@ class Gossip:
                 view.peer.send(wire.Evidence(encoded))
 
     def evidence_from(self, view: PeerView, encoded: bytes) -> None:
-        """A peer sent evidence that is of use: it has it."""
-        view.evidence.add(encoded)
+        """A peer sent verified evidence: if it is kept here, the peer has it."""
+        if any(encoded == piece.encode() for piece in self._participant.pending_evidence()):
+            view.evidence.add(encoded)
 
     def _send_missing_bundles(self, view: PeerView, has: dict[int, int], *, at_once: bool = False) -> None:
         for signer in sorted(self._shelf.highest):

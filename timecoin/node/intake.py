@@ -388,11 +388,12 @@ class Intake:
         self._host.feed(lambda: self._take_evidence(view, piece, encoded))
 
     def _take_evidence(self, view: PeerView, piece: Evidence, encoded: bytes) -> None:
-        self._gossip.evidence_from(view, encoded)
         try:
             self._host.participant.accuse(piece, self._host.now_ms())
         except BadEvidence as error:
             self._accuse(view, f"a false accusation: {error}")
+        else:
+            self._gossip.evidence_from(view, encoded)
 
     # The rest
 
