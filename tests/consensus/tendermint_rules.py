@@ -106,6 +106,23 @@ def value_that_comes_late_is_dropped(cls: type[Height]) -> None:
     assert bench.pump().signed == []
 
 
+def block_that_was_forgotten_is_judged_anew(cls: type[Height]) -> None:
+    """Its bodies are gone, too: what I lock on must be here, to be written down with my precommit."""
+    bench = Bench(cls).start()
+    content = bench.block(0)
+    block = content.header.hash
+    bench.propose(0, content).prevote(0, block, 0)
+    for round_ in (1, 2, 3, 4):
+        bench.to_round(round_)
+    assert bench.height.proposals.carrying(block) is None
+    bench.checks.validities[block] = Validity.WAIT
+    bench.prevote(0, block, 1, 2).propose(4, content, 0).prevote(4, block, 0, 1, 2)
+    assert bench.prevoted(4) is None and bench.precommitted(4) is None
+    bench.checks.validities[block] = Validity.VALID
+    bench.poke()
+    assert (bench.prevoted(4), bench.precommitted(4)) == (block, block)
+
+
 def others_wait_for_the_proposal(cls: type[Height]) -> None:
     bench = Bench(cls).start()
     assert bench.signed == [] and bench.asked_for_value == []

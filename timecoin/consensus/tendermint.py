@@ -313,6 +313,8 @@ class Height:
         self._wants.clear()
         self._asked_value = False
         self.proposals.prune(round_, self._needed())
+        # With a forgotten block its bodies go, and with them what its verdict was worth.
+        self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if self.proposals.carrying(key)}
         self._effects.append(EnteredRound(round_))
         if self.step is Step.PROPOSE:
             self._set_timer(TimeoutKind.PROPOSE)
