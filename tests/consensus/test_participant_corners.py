@@ -38,7 +38,7 @@ class TwiceTest(SynchronousTestCase):
         return network, last, network[0].disk.blocks[2], network[0].disk.commits[2]
 
     def _precommits(self, network: Network) -> list[fx.SignedMessage]:
-        previous = network[0].participant._previous
+        previous = network[0].participant._deciding.previous
         assert previous is not None
         return list(previous.ballots.precommits(0).missing_from(0))
 
@@ -164,7 +164,7 @@ class BorderTest(SynchronousTestCase):
         network[0].submit(*payments(network, 1))
         self.assertTrue(network.run_to_epoch(3))
         network.run(50)
-        previous = network[0].participant._previous
+        previous = network[0].participant._deciding.previous
         assert previous is not None
         for precommit in previous.ballots.precommits(0).missing_from(0):
             last.feed(lambda precommit=precommit: last.participant.receive(precommit, last.now_ms()))

@@ -14,19 +14,17 @@ makes a long tick.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 
 from timecoin.consensus import asking, events, steps
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
-from timecoin.consensus.commits import merge_commits
 from timecoin.consensus.context import ChainSource, Context
 from timecoin.consensus.current_height import CurrentHeight
-from timecoin.consensus.decided import DecidedInvalid
+from timecoin.consensus.deciding import Deciding
 from timecoin.consensus.finality import Finality
 from timecoin.consensus.identity import OperatorIdentity
-from timecoin.consensus.jobs import JudgeDecided
 from timecoin.consensus.outbox import Tick, Urgency
 from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.records import RecordKind
@@ -72,11 +70,7 @@ class Participant:
             permit=permit,
             max_pool_bytes=max_pool_bytes,
         )
-        self._current = CurrentHeight(self._context, last_commit)
-        self._previous: Height | None = None
-        self._committing: tuple[Assembled, Commit] | None = None
-        self._applying: Iterator[None] | None = None
-        self._adopting: JudgeDecided | None = None
+        self._deciding = Deciding(self._context, last_commit, self._halt)
         self._submissions = Submissions(self._context)
         self._final_ms: dict[bytes, int] = {}
         self._holding = False
@@ -99,6 +93,10 @@ class Participant:
     def finality(self) -> Finality:
         """The votes, acks and transactions of the open epoch."""
         return self._context.finality
+
+    @property
+    def _current(self) -> CurrentHeight:
+        return self._deciding.current
 
     @property
     def height(self) -> Height:
@@ -143,12 +141,12 @@ class Participant:
     @property
     def busy(self) -> bool:
         """A decided block is being applied in slices: only :meth:`step` may be called."""
-        return self._applying is not None
+        return self._deciding.busy
 
     @property
     def syncing(self) -> bool:
         """A block is being judged or stored: :meth:`adopt` would refuse another."""
-        return self._adopting is not None or self._committing is not None or self.busy
+        return self._deciding.syncing
 
     @property
     def active(self) -> bool:
@@ -351,7 +349,7 @@ class Participant:
             if self._current.receive(message):
                 self._context.emit(fx.Announce(message))
         elif isinstance(message, Precommit):
-            self._late_precommit(message)
+            self._deciding.late_precommit(message)
         self._after()
 
     def _receive_bundle(self, bundle: Bundle) -> None:
@@ -371,24 +369,6 @@ class Participant:
     def _look_for_left_out(self, bundle: Bundle) -> None:
         context = self._context
         context.accuse(context.left_out.acked(bundle, self.finality.tallies_of(bundle.epoch)))
-
-    def _late_precommit(self, precommit: Precommit) -> None:
-        previous = self._previous
-        if previous is None or precommit.height != previous.height:
-            return
-        if previous.precommit(precommit, self._context.now) and previous.decision is not None:
-            self._current.last_commit = merge_commits(
-                self._current.last_commit, previous.commit(*previous.decision)
-            )
-        self._heed(previous)
-
-    def _heed(self, previous: Height) -> None:
-        """What late votes of the height before prove."""
-        for effect in previous.take_effects():
-            if isinstance(effect, steps.Broken):
-                self._halt("two blocks were decided at one height", tuple(c.encode() for c in effect.commits))
-            elif isinstance(effect, steps.Equivocation):
-                self._context.offence(effect)
 
     def pol(self, round_: int, block_hash: bytes, prevotes: Iterable[Prevote], now: int) -> None:
         """Verified prevotes of the height at hand that are said to be a POL."""
@@ -455,7 +435,7 @@ class Participant:
             elif message.height == self._current.number:
                 self._current.receive(message)
             elif isinstance(message, Precommit):
-                self._late_precommit(message)
+                self._deciding.late_precommit(message)
         self._context.effects.extend(tick.reports)
         self._after()
 
@@ -557,10 +537,7 @@ class Participant:
     def job_done(self, job: fx.Job, outcome: Assembled | Exception, now: int) -> None:
         """A job asked for with ``RunJob`` came back, with its result or the exception that it raised."""
         self._context.now = now
-        if job is self._adopting:
-            self._judged_decided(outcome)
-        else:
-            self._current.job_done(job, outcome)
+        self._deciding.job_done(job, outcome)
         self._after()
 
     def adopt(self, block: Block, commit: Commit, now: int, *, checked: bool = False) -> bool:
@@ -568,15 +545,8 @@ class Participant:
         with. ``checked``: its commit was found to be a quorum's of the set that its header names, and to be for exactly
         this block (``consensus.decided.check_decided``).
         """
-        context = self._context
-        context.now = now
-        if self.syncing or block.header.height != self._current.number:
-            return False
-        self._adopting = JudgeDecided(
-            context.params, context.ledger, block, commit, context.source.coin_reader(), checked
-        )
-        context.emit(fx.RunJob(self._adopting))
-        return True
+        self._context.now = now
+        return self._deciding.adopt(block, commit, checked=checked)
 
     def decided_twice(self, reason: str, proofs: tuple[bytes, ...], now: int) -> None:
         """Block sync was shown a quorum's commit, of this epoch or the one before, that cannot stand beside the chain
@@ -586,86 +556,37 @@ class Participant:
         self._halt(reason, proofs)
         self._after()
 
-    def _judged_decided(self, outcome: Assembled | Exception) -> None:
-        job, self._adopting = self._adopting, None
-        assert job is not None
-        if isinstance(outcome, Exception):
-            decided = isinstance(outcome, DecidedInvalid)
-            self._context.emit(fx.BadBlock(job.block.header.height, str(outcome), decided))
-        elif self._committing is None and job.block.header.height == self._current.number:
-            self._current.decided = (outcome, job.commit)
-
     def _commit_if_decided(self) -> None:
-        if self._current.decided is None or self._committing is not None or self._context.halted:
-            return
-        self._committing = assembled, commit = self._current.decided
-        times = tuple([self._final_ms.get(tx.txid) for tx in assembled.block.transactions])
-        self._context.emit(fx.CommitBlock(assembled, commit, times))
+        self._deciding.commit_if_decided(self._final_ms)
 
     def committed(self, now: int) -> None:
         """The block of ``CommitBlock`` is durable and the source shows it: apply it, by calling :meth:`step`
         while busy.
         """
-        context = self._context
-        assert self._committing is not None
-        context.now = now
-        assembled, _ = self._committing
-        header = assembled.block.header
-        context.window.ledger = assembled.state
-        self._applying = self.finality.apply(
-            assembled.block.transactions,
-            closing=header.closing,
-            members=context.members,
-            signer=context.signer,
-            now=now,
-        )
+        self._context.now = now
+        self._deciding.committed()
 
     def step(self, now: int) -> None:
         """One slice of applying the decided block."""
         self._context.now = now
-        assert self._applying is not None
-        try:
-            next(self._applying)
-        except StopIteration:
-            self._applied()
-        self._after_slice()
-
-    def _after_slice(self) -> None:
-        if self._applying is None:
-            self._after()
-        else:
+        applied = self._deciding.step()
+        if applied is None:
             self._take_events()
+        else:
+            self._applied(*applied)
+            self._after()
 
-    def _applied(self) -> None:
-        context = self._context
-        assert self._committing is not None
-        (assembled, commit), self._committing, self._applying = self._committing, None, None
-        block = assembled.block
+    def _applied(self, block: Block, commit: Commit) -> None:
+        context, header = self._context, block.header
         self._take_events()
         txids = [tx.txid for tx in block.transactions]
         self._report_archived(block, txids)
         context.outbox.forget([tx.wtxid for tx in block.transactions])
-        self._look_back(block.last_commit)
-        self._previous = self._current.end(commit)
-        context.docket.settle(self.ledger)
-        self._current = CurrentHeight(context, self._best_commit(commit))
-        if block.header.closing:
+        self._deciding.next_height(block, commit)
+        if header.closing:
             self._open_epoch()
-        header = block.header
         archived = fx.BlockArchived(header.height, header.hash, header.closing, len(txids) - 1, commit.round)
         context.emit(archived)
-
-    def _look_back(self, last_commit: Commit) -> None:
-        """Others may have been shown other precommits than I: theirs stand in the commit that a block carries."""
-        if self._previous is not None and last_commit.height == self._previous.height:
-            self._previous.committed(last_commit, self._context.now)
-            self._heed(self._previous)
-
-    def _best_commit(self, commit: Commit) -> Commit:
-        previous = self._previous
-        if previous is None or previous.decision is None:
-            return commit
-        return merge_commits(commit, previous.commit(*previous.decision))
 
     def _report_archived(self, block: Block, txids: list[bytes]) -> None:
         height = block.header.height

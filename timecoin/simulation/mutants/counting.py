@@ -137,9 +137,10 @@ def _acks_counted_next_epoch() -> Iterator[Swap]:
 )
 def _votes_before_closing_applied() -> Iterator[Swap]:
     def commit(self: Participant) -> None:
-        before = self._committing
+        before = self._deciding.committing
         original_commit(self)
-        if before is None and self._committing is not None and self._committing[0].block.header.closing:
+        after = self._deciding.committing
+        if before is None and after is not None and after[0].block.header.closing:
             _vote_early(self)
 
     original_commit = original(Participant, "_commit_if_decided")

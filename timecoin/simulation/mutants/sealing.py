@@ -12,6 +12,7 @@ from timecoin.consensus.finality import Finality
 from timecoin.consensus.locks import Locks
 from timecoin.consensus.participant import Participant
 from timecoin.consensus.voter import Voter
+from timecoin.primitives.block import Block, Commit
 from timecoin.simulation.mutants.mutant import Hunt, Kind, Swap, mutant, original
 
 SMALL_BLOCKS = {"interim_txs": 3}
@@ -100,11 +101,9 @@ def _seal_lifted_each_round() -> Iterator[Swap]:
     Hunt(8, ("decided_interim",), overrides=SMALL_BLOCKS),
 )
 def _seal_lifted_at_interim() -> Iterator[Swap]:
-    def applied(self: Participant) -> None:
-        assert self._committing is not None
-        closing = self._committing[0].block.header.closing
-        original_applied(self)
-        if not closing:
+    def applied(self: Participant, block: Block, commit: Commit) -> None:
+        original_applied(self, block, commit)
+        if not block.header.closing:
             _lift(self._context)
 
     original_applied = original(Participant, "_applied")
