@@ -492,10 +492,10 @@ def gap_link(server: Server, message: wire.Message) -> Said:
     return _said(message, _links(server, message)[1:])
 
 
-def rival_chain() -> StoredChain:
+def rival_chain(epochs: int = EPOCHS) -> StoredChain:
     """Another past, signed by the same masternodes."""
     chain = StoredChain()
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         chain.epoch(payments=3)
     return chain
 

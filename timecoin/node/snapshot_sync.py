@@ -27,6 +27,8 @@ from timecoin.p2p import messages as wire
 
 SETTLE_MS = 2_000
 """After the first peer others get so long to come, before anything is decided by what they say."""
+OTHERS_MS = 10_000
+"""For so long others are waited for before less than three decide that there is nothing to join."""
 ALONE_MS = 30_000
 """Without any peer for so long the node starts as it is."""
 GROUPS = 3
@@ -261,11 +263,17 @@ class SnapshotSync:
             if self._waited > ALONE_MS and self._resumed is None:
                 self._end(False, "no peer tells its epoch" if peers else "no peer answers")
             return
-        # A liar's word is enough to go and see: its headers will tell.
-        if self._resumed is None and not self._is_behind(max(peer.epoch for peer in peers)):
+        # A liar's word is enough to go and see: its headers will tell. It is not enough to leave it.
+        if self._resumed is not None or self._is_behind(max(peer.epoch for peer in peers)):
+            self._begin()
+        elif self._have_enough_told:
             self._end(False, "the chain here is not far behind")
-            return
-        self._begin()
+
+    @property
+    def _have_enough_told(self) -> bool:
+        """Have some told how far they are, or had the time for it?"""
+        told = sum(peer.epoch > 0 for peer in self._desk.peers.values())
+        return told >= GROUPS or self._waited > OTHERS_MS
 
     def _is_behind(self, epoch: int) -> bool:
         return epoch - self._plan.own_epoch > self._plan.ahead_epochs
@@ -282,7 +290,7 @@ class SnapshotSync:
             self._enter(Stage.HEADERS)
 
     def _begin_chain(self, origin: Trusted, link: ClosingLink | None) -> None:
-        self._chain = Followed.begin(origin, link)
+        self._chain, self._trusted = Followed.begin(origin, link), False
         self._ended: set[bytes] = set()
         self._follower = Follower(self._desk, self._chain, lambda peer: self._ended.add(peer.key))
 
@@ -307,8 +315,8 @@ class SnapshotSync:
         ]
         ready = [peer for peer in newer if peer.rests_until <= now]
         if ready:
-            self._follower.follow(min(ready, key=lambda peer: (peer.failures, peer.key)))
-        elif self._has_newest(newer):
+            self._follower.follow(min(ready, key=lambda peer: (peer.failures, peer.slow, peer.key)))
+        elif self._has_newest(newer) and (self._chain.links or self._have_enough_told):
             self._headers_followed()
 
     def _has_newest(self, newer: Sequence[JoinPeer]) -> bool:
@@ -319,13 +327,27 @@ class SnapshotSync:
         return any(0 < peer.epoch <= reached and not peer.failures for peer in self._desk.peers.values())
 
     def _headers_followed(self) -> None:
+        self._trusted = self._is_proven()
         if not self._is_behind(self._chain.epoch + 1):
-            self._end(False, "the chain here is not far behind")
-        elif self._is_proven():
+            self._end(False, self._why_not())
+        elif self._trusted:
             self._trust_chain()
         else:
             self._opinions = Opinions(self._desk, self._chain)
             self._enter(Stage.AGREEMENT)
+
+    def _why_not(self) -> str:
+        """Why there is nothing to join by headers."""
+        claimed = max([peer.epoch for peer in self._desk.peers.values()], default=0)
+        if self._chain.links or not self._is_behind(claimed):
+            return "the chain here is not far behind"
+        reason = "no peer shows closing headers that follow from the genesis block"
+        self._desk.note(
+            f"{reason}, though one says that epoch {claimed} is open. If all joined by snapshots, nobody has its first "
+            "blocks either: set [sync] trusted to a recent closing block",
+            loud=True,
+        )
+        return reason
 
     def _is_proven(self) -> bool:
         """Does the anchor alone prove the chain, without anybody's word?"""
@@ -374,7 +396,7 @@ class SnapshotSync:
             self._enter(Stage.HEADERS)
 
     def _trust_chain(self) -> None:
-        self._opinions = None
+        self._opinions, self._trusted = None, True
         if not self._plan.snapshot:
             self._end(False, "blocks are fetched, not a snapshot")
             return
@@ -475,7 +497,7 @@ class SnapshotSync:
     def _resume(self, importing: Importing, manifest: Manifest, links: Sequence[ClosingLink]) -> None:
         self._desk.note(f"going on with the snapshot of block {manifest.height}")
         trusted = [Trusted(link.header, link.members) for link in links if link.members is not None]
-        self._chain = Followed([self._origin, *trusted], list(links))
+        self._chain, self._trusted = Followed([self._origin, *trusted], list(links)), True
         self._offers = Offers(self._desk, self._chain, self._params.snapshot_epochs)
         self._offer = Offer(manifest.snapshot_id, manifest.head.encode(), manifest.head)
         self._offers.trying(self._offer)
@@ -518,7 +540,7 @@ class SnapshotSync:
 
     def _end(self, imported: bool, reason: str) -> None:
         newest = self._chain.newest.header
-        checkpoint = None if newest.height == 0 else Anchor(newest.height, newest.hash)
+        checkpoint = None if newest.height == 0 or not self._trusted else Anchor(newest.height, newest.hash)
         self.outcome = Outcome(imported, reason, checkpoint)
         self._enter(Stage.ENDED)
 

@@ -20,7 +20,7 @@ FIRST_REST_MS, LONGEST_REST_MS = 5_000, 120_000
 @dataclass(slots=True, eq=False)
 class JoinPeer:
     """A connected peer. ``group`` is its network group, or its key where addresses tell nothing apart; ``epoch`` is the
-    one that it says is open, 0 before it told.
+    one that it says is open, 0 before it told; ``slow`` counts answers that were true, but late or short.
     """
 
     key: bytes
@@ -29,6 +29,7 @@ class JoinPeer:
     height: int = 0
     epoch: int = 0
     failures: int = 0
+    slow: int = 0
     rests_until: int = 0
     in_flight: int = 0
 

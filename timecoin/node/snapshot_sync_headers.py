@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from timecoin.ledger.closing_chain import Anchor, BadClosingLink, ClosingLink, Trusted, follow_all, start
 from timecoin.node.snapshot_sync_desk import Desk, JoinPeer, Work
 from timecoin.p2p import messages as wire
+from timecoin.primitives.block import Header
 from timecoin.primitives.codec import DecodeError
 from timecoin.primitives.hashes import Hash, display
 from timecoin.primitives.signing import SignatureBackend, check_all
 
 LINKS_AT_ONCE = 256
 ANSWER_MS = 8_000
+QUICK_MS, FEW_LINKS = 2_000, 32
+"""An honest answer has 58 links or more, unless its sender has no more: a mebibyte of headers, commits and sets."""
 
 
 class ForgedLinks(Exception):
@@ -54,46 +57,34 @@ class Followed:
 
 
 class Follower:
-    """Follows the closing headers that one peer shows, from what is trusted already.
+    """Follows the closing headers that peers show, from what is trusted already, one answer at a time.
 
-    ``ended(peer)`` is told when the peer shows no more, ``moved()`` after each step. A peer that shows a false one is
-    dropped.
+    ``ended(peer)`` is told when a peer shows no more. A peer that shows a false one is dropped; one that shows few, or
+    takes its time, counts as slow, so that whoever chooses can ask another one next.
     """
 
-    def __init__(
-        self,
-        desk: Desk,
-        chain: Followed,
-        ended: Callable[[JoinPeer], None],
-        moved: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, desk: Desk, chain: Followed, ended: Callable[[JoinPeer], None]) -> None:
         self._desk = desk
         self.chain = chain
         self._ended = ended
-        self._moved = moved
         self.peer: JoinPeer | None = None
         self._asked: int | None = None
 
     @property
     def is_free(self) -> bool:
-        """Is no peer being followed?"""
+        """Is nobody being asked?"""
         return self.peer is None
 
     def follow(self, peer: JoinPeer) -> None:
-        """Begin, or go on, with a peer."""
-        self.peer = peer
-        self._ask()
-
-    def _ask(self) -> None:
-        assert self.peer is not None
-        self._asked = self._desk.now
-        self._desk.send(self.peer, wire.GetClosingHeaders(self.chain.epoch + 1, LINKS_AT_ONCE))
+        """Ask a peer for the next headers."""
+        self.peer, self._asked = peer, self._desk.now
+        self._desk.send(peer, wire.GetClosingHeaders(self.chain.epoch + 1, LINKS_AT_ONCE))
 
     def takes(self, peer: JoinPeer, message: wire.ClosingHeaders) -> bool:
         """An answer of the peer that is followed; False when it is not for this."""
         if peer is not self.peer or self._asked is None:
             return False
-        self._asked = None
+        took, self._asked = self._desk.now - self._asked, None
         if not message.links:
             self.peer = None
             self._ended(peer)
@@ -102,21 +93,22 @@ class Follower:
         self._desk.work(
             Work(
                 lambda backend: _verify(newest, encoded, backend),
-                then=lambda found: self._verified(peer, newest, *found),
+                then=lambda found: self._verified(peer, took, newest, *found),
                 wrong=lambda problem: self._refused(peer, problem),
                 expected=(BadClosingLink, DecodeError, ForgedLinks),
             )
         )
         return True
 
-    def _verified(self, peer: JoinPeer, before: Trusted, reached: list[Trusted], links: list[ClosingLink]) -> None:
+    def _verified(
+        self, peer: JoinPeer, took: int, before: Trusted, reached: list[Trusted], links: list[ClosingLink]
+    ) -> None:
         peer.delivered()
-        if self.peer is peer and self.chain.newest is before:
+        if self.chain.newest is before:
             self.chain.extended(reached, links)
-            self._moved()
-            # What was told there may have stopped it.
-            if self.peer is peer:
-                self._ask()
+        if took > QUICK_MS or (len(reached) < FEW_LINKS and self.chain.epoch < peer.epoch - 1):
+            peer.slow += 1
+        self.lost(peer)
 
     def _refused(self, peer: JoinPeer, problem: Exception) -> None:
         self._desk.drop(peer, f"false closing headers: {problem}")
@@ -232,11 +224,82 @@ class Opinion:
         return f"{self.name} says that epoch {self.epoch} was closed by {display(self.block_hash)}"
 
 
+class Dispute:
+    """Where the chain of a peer that dissents parts from the one followed here: found by halving, which takes its word,
+    and then proven by the first header that differs. A dozen questions, however long the chains are.
+
+    ``settled(peer, header)`` is told once: the header that another chain begins with, None when the peer showed none.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        chain: Followed,
+        peer: JoinPeer,
+        epoch: int,
+        settled: Callable[[JoinPeer, Header | None], None],
+    ) -> None:
+        """``epoch``: one of which the peer showed another closing header."""
+        self._desk, self._chain, self._peer, self._settled = desk, chain, peer, settled
+        self._low, self._high = chain.trusted[0].header.epoch, epoch
+        self._asked: int | None = None
+        self._ask()
+
+    @property
+    def _next(self) -> int:
+        return max(self._low + 1, (self._low + self._high) // 2)
+
+    def _ask(self) -> None:
+        self._asked = self._desk.now
+        self._desk.send(self._peer, wire.GetClosingHeaders(self._next, 1))
+
+    def takes(self, message: wire.ClosingHeaders) -> None:
+        """An answer of the peer."""
+        if self._asked is None:
+            return
+        self._asked = None
+        if not message.links:
+            self._settled(self._peer, None)
+            return
+        header, epoch = ClosingLink.decode(*message.links[0]).header, self._next
+        own = self._chain.at(epoch)
+        same = own is not None and own.header.hash == header.hash
+        if epoch < self._high:
+            self._low, self._high = (epoch, self._high) if same else (self._low, epoch)
+            self._ask()
+        elif same:
+            self._settled(self._peer, None)
+        else:
+            self._prove(message.links[0])
+
+    def _prove(self, encoded: tuple[bytes, bytes, bytes]) -> None:
+        common, peer = self._chain.at(self._low), self._peer
+        assert common is not None
+        self._desk.work(
+            Work(
+                lambda backend: _verify(common, (encoded,), backend),
+                then=lambda found: self._settled(peer, found[0][0].header),
+                wrong=lambda problem: self._refused(problem),
+                expected=(BadClosingLink, DecodeError, ForgedLinks),
+            )
+        )
+
+    def _refused(self, problem: Exception) -> None:
+        self._desk.drop(self._peer, f"false closing headers: {problem}")
+        self._settled(self._peer, None)
+
+    def look_at_clock(self) -> None:
+        """A peer that does not answer shows no other chain."""
+        if self._asked is not None and self._desk.now - self._asked > ANSWER_MS:
+            self._peer.failed(self._desk.now)
+            self._settled(self._peer, None)
+
+
 class Opinions:
     """Asks every peer for its newest closing header and compares it with the chain that was followed.
 
-    Who dissents must show its chain from the trusted block on: if that holds, nothing here can tell which of the two is
-    the right one; if it does not, the peer is dropped.
+    Who dissents must prove another chain from a header on that both have (:class:`Dispute`): if it does, nothing here
+    can tell which of the two is the right one; if it does not, its word is nothing. Each is heard once.
     """
 
     def __init__(self, desk: Desk, chain: Followed) -> None:
@@ -244,7 +307,8 @@ class Opinions:
         self._chain = chain
         self.opinions: dict[bytes, Opinion] = {}
         self._asked: dict[bytes, tuple[int, int]] = {}
-        self._branches: dict[bytes, Follower] = {}
+        self._heard: set[bytes] = set()
+        self._disputes: dict[bytes, Dispute] = {}
 
     @property
     def conflicts(self) -> list[Opinion]:
@@ -259,63 +323,58 @@ class Opinions:
     @property
     def is_complete(self) -> bool:
         """Has everybody who is connected told, or been given up?"""
-        return not self._branches and all(
-            key in self.opinions or (key in self._asked and self._desk.now - self._asked[key][1] > ANSWER_MS)
+        return not self._disputes and all(
+            key in self._heard or (key in self._asked and self._desk.now - self._asked[key][1] > ANSWER_MS)
             for key in self._desk.peers
         )
 
     def work(self) -> None:
         """Ask those that were not asked."""
+        first = self._chain.trusted[0].header.epoch + 1
         for key, peer in self._desk.peers.items():
             if key not in self._asked:
-                epoch = min(self._chain.epoch, max(1, peer.epoch - 1))
+                epoch = min(self._chain.epoch, max(first, peer.epoch - 1))
                 self._asked[key] = (epoch, self._desk.now)
                 self._desk.send(peer, wire.GetClosingHeaders(epoch, 1))
-        for branch in list(self._branches.values()):
-            branch.look_at_clock()
-        self._branches = {key: branch for key, branch in self._branches.items() if not branch.is_free}
+        for dispute in list(self._disputes.values()):
+            dispute.look_at_clock()
 
     def takes(self, peer: JoinPeer, message: wire.ClosingHeaders) -> bool:
         """An answer; False when it is not for this."""
-        branch = self._branches.get(peer.key)
-        if branch is not None:
-            return branch.takes(peer, message)
-        asked = self._asked.get(peer.key)
-        if asked is None or peer.key in self.opinions:
+        dispute, asked = self._disputes.get(peer.key), self._asked.get(peer.key)
+        if dispute is None and (asked is None or peer.key in self._heard):
             return False
-        if message.links:
-            self._judge(peer, asked[0], message.links[0])
-        return True
-
-    def _judge(self, peer: JoinPeer, epoch: int, encoded: tuple[bytes, bytes, bytes]) -> None:
         try:
-            header = ClosingLink.decode(*encoded).header
+            if dispute is not None:
+                dispute.takes(message)
+            elif asked is not None:
+                self._heard.add(peer.key)
+                self._judge(peer, asked[0], message)
         except DecodeError as error:
             self._desk.drop(peer, f"malformed closing header: {error}")
-            return
+            self.lost(peer)
+        return True
+
+    def _judge(self, peer: JoinPeer, epoch: int, message: wire.ClosingHeaders) -> None:
         own = self._chain.at(epoch)
-        if own is not None and own.header.hash == header.hash:
-            self.opinions[peer.key] = Opinion(peer.name, peer.group, epoch, header.hash, True)
+        if own is None or not message.links:
             return
-        branch = Follower(self._desk, Followed.begin(self._chain.trusted[0]), self._ended, lambda: self._compare(peer))
-        self._branches[peer.key] = branch
-        branch.follow(peer)
+        header = ClosingLink.decode(*message.links[0]).header
+        if own.header.hash == header.hash:
+            self._note(peer, header, agrees=True)
+        elif own is not self._chain.trusted[0]:
+            self._disputes[peer.key] = Dispute(self._desk, self._chain, peer, epoch, self._settled)
 
-    def _compare(self, peer: JoinPeer) -> None:
-        branch = self._branches[peer.key]
-        for one in branch.chain.trusted:
-            own = self._chain.at(one.header.epoch)
-            if own is not None and own.header.hash != one.header.hash:
-                opinion = Opinion(peer.name, peer.group, one.header.epoch, one.header.hash, False)
-                self.opinions[peer.key] = opinion
-                branch.lost(peer)
-                return
+    def _settled(self, peer: JoinPeer, header: Header | None) -> None:
+        self._disputes.pop(peer.key, None)
+        if header is not None:
+            self._note(peer, header, agrees=False)
 
-    def _ended(self, peer: JoinPeer) -> None:
-        # Its chain is the same, so what it told before was a slip or a lie; either way it is no other opinion.
-        self._branches.pop(peer.key, None)
+    def _note(self, peer: JoinPeer, header: Header, *, agrees: bool) -> None:
+        self.opinions[peer.key] = Opinion(peer.name, peer.group, header.epoch, header.hash, agrees)
 
     def lost(self, peer: JoinPeer) -> None:
         """A peer is gone; what it said still counts."""
-        self._branches.pop(peer.key, None)
+        self._disputes.pop(peer.key, None)
         self._asked.pop(peer.key, None)
+        self._heard.discard(peer.key)
