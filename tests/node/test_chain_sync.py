@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger import builders
@@ -387,6 +388,17 @@ class LiarTest(SyncCase):
         self.send(view, [])
         self.assertEqual((self.asked(liar), liar.accused, self.sync.syncing), ([], [], False))
 
+    def test_peers_without_the_next_block_are_told_of_once_a_minute(self) -> None:
+        """They joined by snapshots: if all did, this node never catches up, and its operator has to know."""
+        with capturedLogs() as logs:
+            for _ in range(3):
+                peer, view = self.connect()
+                self.assertTrue(self.asked(peer))
+                self.send(view, [])
+        told = [formatEvent(each) for each in logs if each["log_level"] is LogLevel.warn]
+        self.assertEqual(len(told), 1)
+        self.assertIn("does not have block 1, though it is at 80", told[0])
+
     def test_what_a_verified_commit_shows_is_believed(self) -> None:
         self.connect(1)
         _, view = self.connect(3)
@@ -694,3 +706,4 @@ class AnsweringTest(SyncCase):
         self.assertEqual(len(peer.take(wire.Blocks)), ANSWERS_UNDER_WAY)
         self.sync.on_get_blocks(view, wire.GetBlocks(1, 8))
         self.assertEqual(len(peer.take(wire.Blocks)), 1)
+        self.assertEqual(self.sync._answering, {})

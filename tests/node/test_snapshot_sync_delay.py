@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from tests.node.joiners import EPOCHS, Server, Source
 from tests.node.test_snapshot_sync import JoinCase, Said, forged_link, rival_chain
 from tests.storage.joined import StoredChain, grow
 from timecoin.ledger.closing_chain import Anchor
 from timecoin.node.snapshot_sync import Stage
+from timecoin.node.snapshot_sync_blocks import AHEAD_BYTES, Blocks
+from timecoin.node.snapshot_sync_desk import Desk, JoinPeer, Send
 from timecoin.p2p import messages as wire
+from timecoin.primitives.block import Block
 
 
 class SlowHeadersTest(JoinCase):
@@ -29,6 +35,49 @@ class SlowHeadersTest(JoinCase):
         joiner.wait(6 + 3 * (EPOCHS + 2))
         self.assertIn(joiner.stage, (Stage.OFFERS, Stage.MANIFEST, Stage.COINS, Stage.BLOCKS))
         self.assertEqual(joiner.dropped, {})
+
+
+class LargeBlocksTest(JoinCase):
+    """Blocks that wait for a late one above them are bounded in bytes, whoever fills them with what."""
+
+    def test_what_waits_is_bounded(self) -> None:
+        desk = Desk(bytes(32), 0, {b"1": JoinPeer(b"1", b"", ""), b"2": JoinPeer(b"2", b"", "")})
+        header = self.source.chain.blocks[-1].header
+        blocks = Blocks(desk, Due(1_000), None)
+        blocks.work()
+        kept = 0
+        for _ in range(500):
+            for each in desk.take_effects():
+                assert isinstance(each, Send) and isinstance(each.message, wire.GetBlocks)
+                start, count = each.message.from_height, each.message.count
+                if start + count > 1_000:
+                    continue
+                pairs = [
+                    wire.BlockWithCommit(replace(header, height=start + n).encode() + bytes((1 << 20) - 500), b"")
+                    for n in range(min(count, 3))
+                ]
+                kept += sum(len(pair.block) for pair in pairs)
+                blocks.takes(desk.peers[each.peer], wire.Blocks(tuple(pairs)))
+            desk.now += 100
+            blocks.work()
+        self.assertGreater(kept, AHEAD_BYTES)
+        self.assertLess(kept, 2 * AHEAD_BYTES)
+
+
+class Due:
+    """An import whose next block is at a height."""
+
+    def __init__(self, height: int) -> None:
+        self.next_block: tuple[int, bytes] | None = (height, bytes(32))
+
+    def missing_ranges(self) -> list[int]:
+        return []
+
+    def load(self, index: int, coins: Sequence[tuple[bytes, bytes]], data: bytes) -> None:
+        raise AssertionError("there are no coins")
+
+    def add_block(self, block: Block, data: bytes) -> None:
+        raise AssertionError("the one that is due did not come")
 
 
 class FirstComersTest(JoinCase):

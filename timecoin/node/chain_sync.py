@@ -43,6 +43,7 @@ AHEAD = 512
 MAX_BUFFER_BYTES = 64 << 20
 """What waits here and what may be under way, together; the next block is asked for in any case."""
 ANSWER_BYTES = (4 << 20) - (64 << 10)
+LACK_EVERY_MS = 60_000
 ANSWERS_UNDER_WAY = 4
 """Questions of one peer that are answered at the same time; no honest node asks more."""
 
@@ -78,6 +79,7 @@ class ChainSync:
         self._checking = False
         self._answering: Counter[bytes] = Counter()
         self._average = 1_000
+        self._told_lack = -LACK_EVERY_MS
         self._meter = Meter("blocks")
         self.checkpoint: Anchor | None = None
         self.wrong_chain: Callable[[str], None] = lambda reason: None
@@ -133,7 +135,13 @@ class ChainSync:
         self._answering[node_id] += 1
         work = self._storage.blocks_with_commits(message.from_height, min(message.count, RANGE), ANSWER_BYTES)
         work.addCallbacks(partial(self._answer, view), partial(self._unreadable, view))
-        work.addBoth(lambda _: self._answering.subtract((node_id,)))
+        work.addBoth(lambda _: self._answers_no_more(node_id))
+
+    def _answers_no_more(self, node_id: bytes) -> None:
+        self._answering[node_id] -= 1
+        if not self._answering[node_id]:
+            # Node keys cost nothing: who asked once is not remembered.
+            del self._answering[node_id]
 
     @staticmethod
     def _answer(view: PeerView, pairs: list[tuple[bytes, bytes]]) -> None:
@@ -179,12 +187,27 @@ class ChainSync:
         source = self._sources[view.peer.node_id]
         source.delivered(request, min(len(headers), request.count), self._host.now_ms())
         tip = self._host.participant.ledger.height
+        if not headers and request.start == tip + 1:
+            self._lacks(view, request.start)
         for header, commit, pair in list(zip(headers, commits, message.blocks, strict=True))[: request.count]:
             size = len(pair.block) + len(pair.commit)
             self._average += (size - self._average) // 8
             if header.height == tip + 1 or (header.height > tip and self._queue.bytes < 2 * MAX_BUFFER_BYTES):
                 self._queue.add(Fetched(header, pair.block, commit, source, size))
         self.work()
+
+    def _lacks(self, view: PeerView, height: int) -> None:
+        """Said now and then: a node that only knows such peers never catches up."""
+        now = self._host.now_ms()
+        if view.height - 1 > height and now - self._told_lack > LACK_EVERY_MS:
+            self._told_lack = now
+            self.log.warn(
+                "{peer} does not have block {height}, though it is at {tip}: it joined by a snapshot. Where nobody has "
+                "that block any more, join anew: an empty data directory, with the keys",
+                peer=view.peer,
+                height=height,
+                tip=view.height - 1,
+            )
 
     def _accuse(self, view: PeerView, what: str) -> None:
         self.log.warn("{peer} sent {what}", peer=view.peer, what=what)

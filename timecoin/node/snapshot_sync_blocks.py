@@ -14,6 +14,8 @@ from timecoin.primitives.codec import DecodeError
 BLOCKS_AT_ONCE = 32
 BLOCK_BYTES = 3 << 20
 _BLOCKS_AHEAD = 4
+AHEAD_BYTES = 24 << 20
+"""What waits for a block above it that is late, besides what is under way."""
 
 _Range = tuple[int, int]
 
@@ -32,9 +34,9 @@ class Blocks:
         self._next = self._from
         self._average = 2_000
         self._here: dict[int, tuple[JoinPeer, bytes]] = {}
+        self._bytes = 0
         self._storing = self._stopped = False
         self.fetch = Fetch[_Range](desk, lambda: desk.peers.values(), lambda each: wire.GetBlocks(*each))
-        self._ranges: dict[bytes, list[_Range]] = {}
 
     @property
     def is_complete(self) -> bool:
@@ -47,7 +49,8 @@ class Blocks:
             count = max(1, min(BLOCKS_AT_ONCE, BLOCK_BYTES // self._average, self._next - self._floor + 1))
             self.fetch.add([(self._next - count + 1, count)])
             self._next -= count
-        self.fetch.work()
+        # The one that is due stands first, so that it is asked for even then.
+        self.fetch.work(None if self._bytes < AHEAD_BYTES else 1)
         self._store_next()
 
     @property
@@ -67,7 +70,9 @@ class Blocks:
         start, count = key
         for number, pair in enumerate(message.blocks[:count]):
             self._average += (len(pair.block) + len(pair.commit) - self._average) // 4
+            self._forget(start + number)
             self._here[start + number] = (peer, pair.block)
+            self._bytes += len(pair.block)
         if len(message.blocks) < count:
             rest = range(start + len(message.blocks), start + count)
             self.fetch.add([(height, 1) for height in reversed(rest)], first=True)
@@ -88,7 +93,7 @@ class Blocks:
         if self._storing or self._due is None:
             return
         height, block_hash = self._due
-        found = self._here.pop(height, None)
+        found = self._forget(height)
         if found is None:
             return
         peer, raw = found
@@ -101,6 +106,12 @@ class Blocks:
                 expected=(DecodeError, BlockInvalid),
             )
         )
+
+    def _forget(self, height: int) -> tuple[JoinPeer, bytes] | None:
+        found = self._here.pop(height, None)
+        if found is not None:
+            self._bytes -= len(found[1])
+        return found
 
     def stop(self) -> None:
         """It is given up: nothing more is stored."""
@@ -125,6 +136,7 @@ class Blocks:
         if due is None:
             self.fetch.stop()
             self._here.clear()
+            self._bytes = 0
 
     def _refused(self, peer: JoinPeer, height: int, problem: Exception) -> None:
         self._storing = False
@@ -132,7 +144,7 @@ class Blocks:
         self.fetch.lost(peer)
         others = [each for each, (sender, _) in self._here.items() if sender is peer]
         for each in others:
-            del self._here[each]
+            self._forget(each)
         self.fetch.add([(each, 1) for each in sorted([height, *others], reverse=True)], first=True)
 
     def lost(self, peer: JoinPeer) -> None:

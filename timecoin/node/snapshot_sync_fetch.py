@@ -124,13 +124,14 @@ class Fetch(Generic[K]):
 
     # Asking
 
-    def work(self) -> None:
-        """Ask whoever can be asked."""
+    def work(self, limit: int | None = None) -> None:
+        """Ask whoever can be asked; nothing new while ``limit`` or more are under way."""
         self._give_up()
+        limit = self._limit if limit is None else limit
         usable = sorted(self._usable(), key=lambda peer: (peer.in_flight, peer.failures))
         for depth in range(IN_FLIGHT_PER_PEER):
             for peer in usable:
-                if peer.in_flight == depth and len(self._asked) < self._limit and self._todo:
+                if peer.in_flight == depth and len(self._asked) < limit and self._todo:
                     self._ask_of(peer, self._todo.popleft())
         for peer in usable:
             if peer.in_flight == 0:
