@@ -15,9 +15,10 @@ from tests.storage.joined import StoredChain, grow, opened, snapshot_of
 from timecoin.ledger.closing_chain import ClosingLink, Trusted
 from timecoin.ledger.first import first_state
 from timecoin.ledger.snapshot_manifest import Manifest
-from timecoin.node.snapshot_sync import Outcome, Plan, SnapshotSync, Stage
+from timecoin.node.snapshot_sync import SnapshotSync
 from timecoin.node.snapshot_sync_coins import Importing
 from timecoin.node.snapshot_sync_desk import Drop, JoinPeer, Note, Send, Work
+from timecoin.node.snapshot_sync_stages import Outcome, Plan, Stage
 from timecoin.p2p import messages as wire
 from timecoin.storage.chain import ChainStore
 from timecoin.storage.importing import SnapshotImport

@@ -19,7 +19,8 @@ from timecoin.node import joining, storage_service
 from timecoin.node.anchor import TrustSetting
 from timecoin.node.joining import Joining, JoinSettings, group_of
 from timecoin.node.root import StartRefused
-from timecoin.node.snapshot_sync import ALONE_MS, SnapshotSync
+from timecoin.node.snapshot_sync import SnapshotSync
+from timecoin.node.snapshot_sync_trust import ALONE_MS
 from timecoin.node.storage_service import StorageService
 from timecoin.node.warm_up import WarmingUp
 from timecoin.p2p import messages as wire

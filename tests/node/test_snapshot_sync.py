@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.node.joiners import EPOCHS, Disk, Joiner, Server, Source, shared_source
 from tests.storage.joined import StoredChain
 from timecoin.ledger.closing_chain import Anchor, ClosingLink
-from timecoin.node.snapshot_sync import ALONE_MS, ASK_AGAIN_MS, Stage
+from timecoin.node.snapshot_sync_stages import Stage
+from timecoin.node.snapshot_sync_trust import ALONE_MS, ASK_AGAIN_MS
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import Block, Header
 

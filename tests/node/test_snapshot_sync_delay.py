@@ -9,9 +9,9 @@ from tests.node.joiners import EPOCHS, Server, Source
 from tests.node.test_snapshot_sync import JoinCase, Said, forged_link, rival_chain
 from tests.storage.joined import StoredChain, grow
 from timecoin.ledger.closing_chain import Anchor
-from timecoin.node.snapshot_sync import Stage
 from timecoin.node.snapshot_sync_blocks import AHEAD_BYTES, Blocks
 from timecoin.node.snapshot_sync_desk import Desk, JoinPeer, Send
+from timecoin.node.snapshot_sync_stages import Stage
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import Block
 

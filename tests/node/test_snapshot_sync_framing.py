@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.node.joiners import Joiner, Server, Source
 from tests.node.test_snapshot_sync import JoinCase, Said, StateOf, changed_coin, no_chunks
-from timecoin.node.snapshot_sync import Stage
+from timecoin.node.snapshot_sync_stages import Stage
 from timecoin.p2p import messages as wire
 
 
@@ -107,7 +107,7 @@ class OutOfReachTest(FramingCase):
         for _ in range(50):
             for message in fickle(server, wire.GetSnapshots()) or ():
                 joiner.machine.message(b"staller", message, joiner.now)
-        offers = joiner.machine._offers
+        offers = joiner.machine._loading._offers
         assert offers is not None
         self.assertLessEqual(offers.count, wire.MAX_SNAPSHOTS)
 

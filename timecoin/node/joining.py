@@ -23,9 +23,10 @@ from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.snapshot_manifest import Manifest
 from timecoin.node.anchor import TrustSetting, chosen_anchor, describe
 from timecoin.node.root import StartRefused
-from timecoin.node.snapshot_sync import Outcome, Plan, SnapshotSync
+from timecoin.node.snapshot_sync import SnapshotSync
 from timecoin.node.snapshot_sync_coins import Importing
 from timecoin.node.snapshot_sync_desk import Drop, Effect, JoinPeer, Note, Send, Work
+from timecoin.node.snapshot_sync_stages import Outcome, Plan
 from timecoin.node.storage_service import StorageService
 from timecoin.p2p import messages as wire
 from timecoin.p2p.interfaces import IPeerListener

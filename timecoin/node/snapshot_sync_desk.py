@@ -116,7 +116,3 @@ class Desk:
         """What is to be done, in order."""
         effects, self._effects = self._effects, []
         return effects
-
-    def groups(self) -> int:
-        """Network groups that connected peers are of."""
-        return len({peer.group for peer in self.peers.values()})

@@ -145,12 +145,6 @@ class Fetch(Generic[K]):
             if peer.rests_until <= now and self._lacking.get(peer.key, 0) <= now and peer.key in self._desk.peers
         ]
 
-    @property
-    def has_sources(self) -> bool:
-        """Is there anybody to ask, now or later?"""
-        now = self._desk.now
-        return any(self._lacking.get(peer.key, 0) <= now for peer in self._holders())
-
     def _ask_of(self, peer: JoinPeer, key: K) -> None:
         self._asked.setdefault(key, {})[peer.key] = self._desk.now
         peer.in_flight += 1

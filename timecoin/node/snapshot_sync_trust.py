@@ -1,0 +1,220 @@
+"""Which chain of closing headers is believed: peers, the trusted block, what follows from it, and who agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from timecoin.ledger.closing_chain import ClosingLink, Trusted
+from timecoin.node.anchor import describe, is_recent
+from timecoin.node.snapshot_sync_desk import JoinPeer
+from timecoin.node.snapshot_sync_headers import AnchorSearch, Followed, Follower
+from timecoin.node.snapshot_sync_opinions import Opinions
+from timecoin.node.snapshot_sync_stages import SETTLE_MS, Course, Stage
+from timecoin.p2p import messages as wire
+
+OTHERS_MS = 10_000
+"""For so long others are waited for before less than three decide that there is nothing to join."""
+ALONE_MS = 30_000
+"""Without any peer for so long the node starts as it is."""
+GROUPS = 3
+"""Network groups that have to agree where no block is trusted from outside."""
+GROUPS_WAIT_MS = 20_000
+"""For so long more groups are waited for; then those that there are have to do."""
+ASK_AGAIN_MS = 60_000
+
+
+class ChainSearch:
+    """The stages up to a chain that is proven or agreed on, of which ``found(chain)`` is told."""
+
+    def __init__(self, course: Course, origin: Trusted, found: Callable[[Followed], None]) -> None:
+        """``origin`` is block 0 with S(1)."""
+        self._course, self._origin, self._found = course, origin, found
+        self._desk, self._plan, self._params = course.desk, course.plan, course.params
+        self._search: AnchorSearch | None = None
+        self._opinions: Opinions | None = None
+        self.chain: Followed
+        self._follower: Follower
+        self.instead: Callable[[], None] | None = None
+        """What is done when there are peers, if no chain is to be searched for."""
+        self.report: tuple[str, ...] = ()
+        """While peers show different chains: who said what."""
+        self._begin_chain(origin, None)
+
+    def begin_anew(self) -> None:
+        """Search for a chain from the beginning."""
+        self.instead = None
+        self._begin_chain(self._origin, None)
+        self._course.enter(Stage.PEERS)
+
+    def work(self) -> None:
+        """Whatever the present stage asks for, if it is one of these."""
+        step = _STEPS.get(self._course.stage)
+        if step is not None:
+            step(self)
+
+    def takes(self, peer: JoinPeer, message: wire.ClosingHeaders) -> None:
+        """Closing headers came."""
+        for part in (self._search, self._opinions, self._follower):
+            if part is not None and part.takes(peer, message):
+                return
+
+    def lost(self, peer: JoinPeer) -> None:
+        """A peer is gone."""
+        for part in (self._search, self._opinions, self._follower):
+            if part is not None:
+                part.lost(peer)
+
+    def _look_for_peers(self) -> None:
+        peers = self._desk.peers.values()
+        if self._course.waited < SETTLE_MS or not any(peer.epoch for peer in peers):
+            # What was begun is a lot to throw away, and a chain without a block no reason to hurry.
+            if self._course.waited > ALONE_MS and self.instead is None:
+                self._course.end("no peer tells its epoch" if peers else "no peer answers")
+            return
+        # A liar's word is enough to go and see: its headers will tell. It is not enough to leave it.
+        if self.instead is not None or self._is_behind(max(peer.epoch for peer in peers)):
+            self._begin()
+        elif self._have_enough_told:
+            self._course.end("the chain here is not far behind")
+
+    @property
+    def _have_enough_told(self) -> bool:
+        """Have some told how far they are, or had the time for it?"""
+        told = sum(peer.epoch > 0 for peer in self._desk.peers.values())
+        return told >= GROUPS or self._course.waited > OTHERS_MS
+
+    def _is_behind(self, epoch: int) -> bool:
+        return epoch - self._plan.own_epoch > self._plan.ahead_epochs
+
+    def _begin(self) -> None:
+        if self.instead is not None:
+            self.instead()
+        elif self._plan.anchor is not None:
+            self._desk.note(f"joining from the trusted block {describe(self._plan.anchor)}")
+            self._search = AnchorSearch(self._desk, self._plan.anchor, self._found_anchor)
+            self._course.enter(Stage.ANCHOR)
+        else:
+            self._desk.note("no trusted block is given: joining from the genesis block", loud=True)
+            self._course.enter(Stage.HEADERS)
+
+    def _begin_chain(self, origin: Trusted, link: ClosingLink | None) -> None:
+        self.chain = Followed.begin(origin, link)
+        self._ended: set[bytes] = set()
+        self._follower = Follower(self._desk, self.chain, lambda peer: self._ended.add(peer.key))
+
+    def _find_anchor(self) -> None:
+        assert self._search is not None
+        self._search.work()
+
+    def _found_anchor(self, trusted: Trusted, link: ClosingLink) -> None:
+        self._search = None
+        self._begin_chain(trusted, link)
+        self._course.enter(Stage.HEADERS)
+
+    def _follow_headers(self) -> None:
+        self._follower.look_at_clock()
+        if not self._follower.is_free:
+            return
+        now = self._desk.now
+        newer = [
+            peer
+            for peer in self._desk.peers.values()
+            if peer.epoch - 1 > self.chain.epoch and peer.key not in self._ended
+        ]
+        ready = [peer for peer in newer if peer.rests_until <= now]
+        if ready:
+            self._follower.follow(min(ready, key=lambda peer: (peer.failures, peer.slow, peer.key)))
+        elif self._has_newest(newer) and (self.chain.links or self._have_enough_told):
+            self._headers_followed()
+
+    def _has_newest(self, newer: Sequence[JoinPeer]) -> bool:
+        """Is all followed that anybody shows? Who claims more and did not answer does not count, if others did."""
+        if not newer:
+            return any(peer.epoch for peer in self._desk.peers.values())
+        reached = self.chain.epoch + 1
+        return any(0 < peer.epoch <= reached and not peer.failures for peer in self._desk.peers.values())
+
+    def _headers_followed(self) -> None:
+        proven = self._is_proven()
+        if not self._is_behind(self.chain.epoch + 1):
+            self._course.end(self._why_not(), self.chain if proven else None)
+        elif proven:
+            self._trust_chain()
+        else:
+            self._opinions = Opinions(self._desk, self.chain)
+            self._course.enter(Stage.AGREEMENT)
+
+    def _why_not(self) -> str:
+        """Why there is nothing to join by headers."""
+        claimed = max([peer.epoch for peer in self._desk.peers.values()], default=0)
+        if self.chain.links or not self._is_behind(claimed):
+            return "the chain here is not far behind"
+        reason = "no peer shows closing headers that follow from the genesis block"
+        self._desk.note(
+            f"{reason}, though one says that epoch {claimed} is open. If all joined by snapshots, nobody has its first "
+            "blocks either: set [sync] trusted to a recent closing block",
+            loud=True,
+        )
+        return reason
+
+    def _is_proven(self) -> bool:
+        """Does the anchor alone prove the chain, without anybody's word?"""
+        first, newest = self.chain.trusted[0].header, self.chain.newest.header
+        if self._plan.anchor is None and self._plan.genesis_will_do:
+            return True
+        recent = is_recent(self._params, first.epoch, first.slot_time, newest.epoch, self._desk.now)
+        if not recent and self._plan.anchor is not None:
+            self._desk.note(
+                f"the trusted block {describe(self._plan.anchor)} is over {self._params.unbonding_epochs} epochs old, "
+                "so it alone proves nothing any more",
+                loud=True,
+            )
+        return recent
+
+    def _agree(self) -> None:
+        assert self._opinions is not None
+        self._opinions.work()
+        if self._opinions.conflicts:
+            self._refuse(self._opinions)
+        elif self._opinions.is_complete and (
+            self._opinions.groups >= GROUPS or (self._opinions.groups and self._course.waited > GROUPS_WAIT_MS)
+        ):
+            self._desk.note(
+                f"peers of {self._opinions.groups} network groups agree on the chain up to epoch {self.chain.epoch}; "
+                "that is their word, not a proof: give a trusted block to have one",
+                loud=True,
+            )
+            self._trust_chain()
+
+    def _refuse(self, opinions: Opinions) -> None:
+        own = [str(each) for each in opinions.opinions.values() if each.agrees]
+        self.report = (*own, *[str(each) for each in opinions.conflicts])
+        self._desk.note(
+            "peers show different chains, each with valid commits; none is chosen. Ask people you trust for a recent "
+            "closing block and set [sync] trusted. " + "; ".join(self.report),
+            loud=True,
+        )
+        self._course.enter(Stage.REFUSED)
+
+    def _ask_again(self) -> None:
+        if self._course.waited > ASK_AGAIN_MS:
+            self.report = ()
+            self._opinions = None
+            self._begin_chain(self.chain.trusted[0], self.chain.links[0] if self._plan.anchor else None)
+            self._course.enter(Stage.HEADERS)
+
+    def _trust_chain(self) -> None:
+        self._opinions = None
+        if self._plan.snapshot:
+            self._found(self.chain)
+        else:
+            self._course.end("blocks are fetched, not a snapshot", self.chain)
+
+
+_STEPS = {
+    Stage.PEERS: ChainSearch._look_for_peers,
+    Stage.ANCHOR: ChainSearch._find_anchor,
+    Stage.HEADERS: ChainSearch._follow_headers,
+    Stage.AGREEMENT: ChainSearch._agree,
+    Stage.REFUSED: ChainSearch._ask_again,
+}
