@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from timecoin.ledger.assembly import merkle_roots
+from timecoin.ledger import linked
 from timecoin.ledger.commits import check_commit
 from timecoin.ledger.errors import BlockInvalid
 from timecoin.ledger.powerset import PowerSet
-from timecoin.primitives.block import Block, Commit, Header, evidence_hash
+from timecoin.primitives.block import Block, Commit, Header
 from timecoin.primitives.signing import SignatureBackend
 
 
@@ -29,20 +29,11 @@ def check_names(header: Header, commit: Commit) -> None:
 
 
 def check_body(block: Block) -> None:
-    """Raise ``ForgedBlock`` unless ``block`` holds what its header names, to the last byte of every witness.
-
-    Whoever knows the header's hash to be decided then knows that the whole block is.
-    """
-    header = block.header
-    named = (header.tx_count, header.last_commit_hash, header.evidence_hash)
-    if named != (len(block.transactions), block.last_commit.hash, evidence_hash(block.evidence)):
-        raise ForgedBlock("the body is another block's")
+    """Raise ``ForgedBlock`` unless ``block`` is what its header names (:func:`timecoin.ledger.linked.check_body`)."""
     try:
-        roots = merkle_roots(block.transactions)
+        linked.check_body(block)
     except BlockInvalid as error:
         raise ForgedBlock(str(error)) from error
-    if roots != (header.tx_root, header.wtx_root):
-        raise ForgedBlock("the transactions are another block's")
 
 
 def check_signed(
