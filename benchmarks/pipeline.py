@@ -106,7 +106,7 @@ operator_key_file = {directory / OPERATOR_KEY}
 """
     (directory / "node.ini").write_text(text)
     settings = config.load(str(directory / "node.ini"))
-    return wiring.Node(settings, network.genesis, reactor)
+    return wiring.Node(settings, network.genesis, reactor, reactor.seconds)
 
 
 def _instrument(stages: Stages, node: wiring.Node) -> None:

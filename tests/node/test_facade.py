@@ -74,7 +74,7 @@ class FacadeTestCase(SynchronousTestCase):
 
     def start(self) -> None:
         self.disks, self.workers = Pools(self, storage_service), Pools(self, consensus_service)
-        self.node = Node(parse(self.ini, "node.ini", self.path), self.genesis, self.clock)
+        self.node = Node(parse(self.ini, "node.ini", self.path), self.genesis, self.clock, self.clock.seconds)
         self.node.root.startService()
         self.assertIs(self.node.root.phase, Phase.RUNNING)
         self.facade = self.node.facade
