@@ -131,10 +131,10 @@ class LifeTest(SynchronousTestCase):
         network.start(3)
         self.assertTrue(network.run_to_height(network[0].height, 3_000))
         self.assertTrue(archived_everywhere(network, *txs))
-        # Its directory is new and the network not in its first epoch: it stays silent through the open one.
+        # Its directory is new and the network not in its first epoch: silent through the open one and the next.
         self.assertTrue(network.run(6_000, lambda: network[3].disk.barred > 0))
         silent = network[3].disk.barred
-        self.assertEqual(silent, network[0].disk.ledger.epoch)
+        self.assertEqual(silent, network[0].disk.ledger.epoch + 1)
         self.assertFalse(network[3].participant.may_sign)
         self.assertTrue(network.run_to_epoch(silent + 1))
         self.assertTrue(network[3].participant.may_sign)

@@ -89,14 +89,14 @@ class PermitTest(SynchronousTestCase):
         self.assertTrue(mine.allows(5, MEMBERS))
 
     def test_not_intact(self) -> None:
-        """Silent through the highest epoch that anybody of the quorum had open."""
+        """Silent through the highest epoch that anybody of the quorum had open, and the one that I may have opened."""
         mine = permit(intact=False)
         mine.hear(key(1), 7)
         mine.hear(key(2), 6)
         self.assertTrue(mine.settle(MEMBERS, 0, 6))
-        self.assertEqual(mine.silent_until, 7)
-        self.assertFalse(mine.allows(7, MEMBERS))
-        self.assertTrue(mine.allows(8, MEMBERS))
+        self.assertEqual(mine.silent_until, 8)
+        self.assertFalse(mine.allows(8, MEMBERS))
+        self.assertTrue(mine.allows(9, MEMBERS))
         self.assertFalse(mine.settle(MEMBERS, 0, 6))
 
     def test_one_liar_cannot_silence_for_good(self) -> None:
@@ -104,7 +104,7 @@ class PermitTest(SynchronousTestCase):
         mine.hear(key(1), 2**32 - 1)
         mine.hear(key(2), 6)
         mine.settle(MEMBERS, 0, 6)
-        self.assertEqual(mine.silent_until, 8)
+        self.assertEqual(mine.silent_until, 9)
 
     def test_fresh_in_the_first_epoch(self) -> None:
         mine = permit(intact=False, fresh=True)
@@ -119,7 +119,7 @@ class PermitTest(SynchronousTestCase):
         mine.hear(key(1), 2)
         mine.hear(key(2), 2)
         self.assertTrue(mine.settle(MEMBERS, 0, 1))
-        self.assertEqual(mine.silent_until, 2)
+        self.assertEqual(mine.silent_until, 3)
 
     def test_one_liar_cannot_keep_a_new_network_from_starting(self) -> None:
         """A quorum with myself is in the first epoch: what a single one says beyond it waits for others."""
@@ -132,7 +132,7 @@ class PermitTest(SynchronousTestCase):
             mine.hear(key(2), others)
             self.assertTrue(mine.settle(MEMBERS, 0, 1))
             self.assertEqual(mine.allows(1, MEMBERS), others == 1)
-            self.assertEqual(mine.silent_until, 0 if others == 1 else 4)
+            self.assertEqual(mine.silent_until, 0 if others == 1 else 5)
 
     def test_contradicted(self) -> None:
         mine = permit()
@@ -141,8 +141,8 @@ class PermitTest(SynchronousTestCase):
         mine.settle(MEMBERS, 0, 5)
         self.assertTrue(mine.contradicted(5))
         self.assertFalse(mine.contradicted(5))
-        self.assertFalse(mine.allows(5, MEMBERS))
-        self.assertTrue(mine.allows(6, MEMBERS))
+        self.assertFalse(mine.allows(6, MEMBERS))
+        self.assertTrue(mine.allows(7, MEMBERS))
 
     def test_operator_overrides(self) -> None:
         mine = permit(intact=False, silent_until=9)

@@ -11,6 +11,11 @@ from timecoin.ledger.powerset import PowerSet
 _EPOCHS_AHEAD = 2
 
 
+_OPENED_ALONE = 1
+"""What was lost may have been signed in the epoch after Q: whoever alone saw the precommits of its closing block opened
+that, and signed there. Not later, as a quorum had to have Q open for that block."""
+
+
 class SigningPermit:
     """Remembers who was heard from since the start, and until which epoch this node must stay silent.
 
@@ -109,16 +114,16 @@ class SigningPermit:
         if self._fresh and max(own_epoch, self.network_epoch(members)) <= 1:
             return True
         ceiling = max(own_epoch, self.network_epoch(members)) + _EPOCHS_AHEAD
-        self.silent_until = max(self.silent_until, min(highest, ceiling))
+        self.silent_until = max(self.silent_until, min(highest, ceiling) + _OPENED_ALONE)
         return True
 
     def contradicted(self, epoch: int) -> bool:
         """Shown a message of its own key that the journal lacks; True when ``silent_until`` changed and must
         be recorded.
         """
-        if epoch <= max(self.silent_until, self._overridden):
+        if epoch <= self._overridden or epoch + _OPENED_ALONE <= self.silent_until:
             return False
-        self.silent_until = epoch
+        self.silent_until = epoch + _OPENED_ALONE
         return True
 
     def silences(self, epoch: int) -> bool:

@@ -75,7 +75,7 @@ class Journal:
 
     ``reason`` says in one line why the journal is not intact. It stays so, over restarts, until
     :meth:`settle`: the node has asked a quorum of peers for the highest epoch Q that anyone had open, and
-    signs nothing in epochs ≤ Q = ``barred_through`` (0: none).
+    signs nothing in epochs ≤ Q + 1 = ``barred_through`` (0: none).
     """
 
     def __init__(self, log: Log, lease: LeasePlace, draw: Callable[[int], bytes]) -> None:
