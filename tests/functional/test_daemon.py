@@ -140,7 +140,8 @@ class DaemonTests(SynchronousTestCase):
         (self.base / "data" / "node.key").write_text("no key")
         done = self.twistd(twistd=("--nodaemon", "--pidfile="))
         self.assertEqual(done.returncode, 1, done)
-        self.assertIn("timecoin: cannot start p2p", done.stderr)
+        self.assertIn("timecoin: cannot start joining", done.stderr)
+        self.assertIn("node.key: no key of 64 hex digits", done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
     def test_a_supervised_node_ends_with_its_supervisor(self) -> None:

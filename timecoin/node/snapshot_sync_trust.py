@@ -14,7 +14,7 @@ from timecoin.p2p import messages as wire
 
 OTHERS_MS = 10_000
 """For so long others are waited for before less than three decide that there is nothing to join."""
-ALONE_MS = 30_000
+ALONE_MS = 10_000
 """Without any peer for so long the node starts as it is."""
 GROUPS = 3
 """Network groups that have to agree where no block is trusted from outside."""
