@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import stat
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,22 @@ from timecoin.primitives.transaction import make_outpoint
 
 def run(*words: str) -> Result:
     return CliRunner().invoke(main, words)
+
+
+class LazyTests(SynchronousTestCase):
+    def test_each_command_is_where_it_is_said_to_be(self) -> None:
+        context = click.Context(main)
+        for name in main.list_commands(context):
+            command = main.get_command(context, name)
+            assert command is not None
+            self.assertEqual(command.name, name)
+        self.assertIsNone(main.get_command(context, "nosuch"))
+
+    def test_a_call_does_not_bring_the_simulator_along(self) -> None:
+        code = "import sys; from timecoin.cli.main import main; main(['rpc', '--help'], standalone_mode=False)"
+        code += "; print(sorted(name for name in sys.modules if name.startswith('timecoin.simulation')))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+        self.assertEqual(done.stdout.splitlines()[-1], "[]")
 
 
 class RpcArgumentTests(SynchronousTestCase):

@@ -42,7 +42,9 @@ METRIC_ENDS = ("", "_total", "_bucket", "_sum", "_count")
 
 def commands() -> dict[str, click.Command]:
     assert isinstance(main, click.Group)
-    return main.commands
+    context = click.Context(main)
+    found = {name: main.get_command(context, name) for name in main.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 def resolve(name: str) -> None:
