@@ -486,6 +486,15 @@ class LiarTest(SyncCase):
             self.answer(view, start, count)
         self.assertEqual(peer.accused, [])
 
+    def test_the_same_answer_twice_is_no_offence(self) -> None:
+        """Nobody loses by it, whatever between us made two of one."""
+        peer, view = self.connect()
+        (start, count), *others = self.asked(peer)
+        self.assertTrue(others)
+        for _ in range(2):
+            self.answer(view, start, count)
+        self.assertEqual(peer.accused, [])
+
     def test_a_false_block_is_found_before_its_turn(self) -> None:
         """Its commit is verified when it comes: the honest blocks stay, all else of the liar goes."""
         (one, liar), (two, honest) = self.connect(), self.connect()

@@ -7,6 +7,7 @@ or a slow line does the same.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ PIPELINE = 2
 REQUEST_TIMEOUT_MS = 5_000
 FIRST_REST_MS, LONGEST_REST_MS = 10_000, 600_000
 OWED_LIMIT = 8
+SETTLED_LIMIT = 64
+"""Answers that may come once more without meaning anything."""
 BRANCHED = 1_000
 """Failures of a peer that is on another branch: what it delivers is no help."""
 LEAST_PATIENCE_MS, MOST_PATIENCE_MS, NEW_PATIENCE_MS = 200, 2_000, 500
@@ -48,6 +51,7 @@ class Source:
         self._blocks = self._busy_ms = 0.0
         self.failures = 0
         self._owed: list[Request] = []
+        self._settled: deque[int] = deque(maxlen=SETTLED_LIMIT)
         self._forgot = False
         self._rests_until = 0
         self._answered_at = 0
@@ -83,14 +87,16 @@ class Source:
 
     def answered(self, first: int | None, now: int) -> tuple[Request | None, bool]:
         """What an answer whose first height is ``first`` (None: no blocks) answers, and whether an answer that fits
-        nothing is an offence: not when so much is owed that some of it was forgotten.
+        nothing is an offence: not when so much is owed that some of it was forgotten, nor when it came before.
         """
         for pending in (self._owed, self.requests):
             for request in pending:
                 if first is None or request.start == first:
                     pending.remove(request)
+                    self._settled.append(request.start)
                     return request, False
-        return None, not self._forgot and bool(self.requests or self._owed)
+        is_strange = not self._forgot and first not in self._settled
+        return None, is_strange and bool(self.requests or self._owed)
 
     def delivered(self, request: Request, count: int, now: int) -> None:
         """``count`` blocks of a request came."""
