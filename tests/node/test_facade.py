@@ -354,7 +354,7 @@ class LookTest(FacadeTestCase):
         (self.path / "data" / LEASE_NAME).unlink()
         self.start()
         self.run_for(0.2)
-        self.assertIn("silent through epoch 1", self.facade.consensus().abstains or "")
+        self.assertIn("silent through epoch 2", self.facade.consensus().abstains or "")
         disk = self.disks["journal"]
         disk.held = True
         with capturedLogs() as events:
