@@ -37,6 +37,12 @@ class FoundTest(SynchronousTestCase):
         self.assertIsNone(outcome.violation)
         self.assertEqual(outcome.faults["new_disk"], 1)
 
+    def test_own_proposal_of_a_round_long_past(self) -> None:
+        """After a restart the proposer of a forgotten round took its own proposal for one that its journal lacks, and
+        was silent: with one liar among four no block was decided any more."""
+        outcome = live(make_plan(Options(seed=203092, nodes=4, epochs=1)))
+        self.assertIsNone(outcome.violation)
+
     def test_many_newcomers_at_once(self) -> None:
         """Newcomers ended the doubt of a fresh journal only in the first epoch of their membership, and were silent in
         it: where they had a third of the power that epoch never closed."""

@@ -52,6 +52,7 @@ class CurrentHeight:
         self._wanted: _Wanted | None = None
         self._awaited: tuple[bytes, Commit] | None = None
         self._heard: list[steps.Message] = []
+        self._proposed: dict[int, bytes] = {}
         self._mine: set[tuple[type[steps.Message], bytes]] = set()
         self._unwritten: dict[tuple[type[steps.Message], bytes], steps.Message] = {}
         self.last_commit = last_commit
@@ -117,7 +118,7 @@ class CurrentHeight:
         before = self.machine
         self.machine = self._new_machine()
         # Proposals of rounds long past are forgotten, mine too: those rounds must not come again.
-        self.machine.restore(self._heard, before.round, self._unwritten.values())
+        self.machine.restore(self._heard, before.round, self._unwritten.values(), self._proposed)
         if before.started:
             self.machine.start(self._context.now)
         self.enter_if_due()
@@ -372,6 +373,10 @@ class CurrentHeight:
     def _forget_old(self) -> None:
         """Blocks that the machine forgot are not judged, built on or repeated any more: they are large."""
         kept = {proposal.block_hash for proposal in self.machine.proposals.carried()}
+        for message in self._heard:
+            if isinstance(message, Proposal) and message.signer == self._context.signer:
+                # When the machine begins again it must know my own, whoever shows them to me.
+                self._proposed[message.round] = message.body()
         self._heard = [
             message for message in self._heard if not isinstance(message, Proposal) or message.block_hash in kept
         ]

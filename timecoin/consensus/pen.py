@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from timecoin.consensus.proposal import Content, Proposal, ProposalHead
 from timecoin.consensus.steps import Message
@@ -33,6 +33,10 @@ class Pen:
         mine = [message for message in messages if message.signer == self.signer]
         self._signed |= {(type(message), message.round): message.body() for message in mine}
         return max([message.round for message in mine], default=None)
+
+    def recall_proposals(self, bodies: Mapping[int, bytes]) -> None:
+        """My proposals of earlier rounds, by their signed bodies alone."""
+        self._signed |= {(Proposal, round_): body for round_, body in bodies.items()}
 
     def has_signed(self, kind: type[Message], round_: int) -> bool:
         """Whether a message of this kind was written for this round."""

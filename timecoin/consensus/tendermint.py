@@ -13,7 +13,7 @@ rule begins. What differs from the paper, all of it safe without any assumption:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
 from timecoin.consensus.ballots import Added
@@ -110,14 +110,22 @@ class Height:
 
     # Inputs
 
-    def restore(self, messages: Iterable[Message], reached: int = 0, unwritten: Iterable[Message] = ()) -> None:
+    def restore(
+        self,
+        messages: Iterable[Message],
+        reached: int = 0,
+        unwritten: Iterable[Message] = (),
+        proposed: Mapping[int, bytes] | None = None,
+    ) -> None:
         """Before ``start``: what my journal holds of this height, mine and others', in any order.
 
         I continue in the last round for which I signed anything, at least in the one that I had ``reached``,
         behind the last step that I signed, and am locked on the block of my last precommit for a block; its
         proposal and POL are among ``messages`` (protocol.md 4). What is ``unwritten``, signed by me and not durable
         yet, binds me just as much, but it is not said: it is counted, and shown to others, when it comes in.
+        ``proposed`` are the bodies of my proposals by round, those that were forgotten, too.
         """
+        self._pen.recall_proposals(proposed or {})
         known = [message for message in messages if self._heard.belongs(message)]
         signed = [*known, *[message for message in unwritten if self._heard.belongs(message)]]
         self.round = max(reached, self._pen.recall(signed) or 0)
