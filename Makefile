@@ -12,6 +12,8 @@ $(VENV)/.ready: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat -e '.[dev]'
+	# base58check, which bitcoin-utils brings, installs its own tests as the package "tests", before ours on the path.
+	rm -rf $(VENV)/lib/python3*/site-packages/tests
 	touch $@
 
 test: venv lint

@@ -276,6 +276,18 @@ class GossipTest(SynchronousTestCase):
         self.assertEqual(one.take(wire.GetTx), [])
         self.assertEqual([(m.ids, m.by_wtxid) for m in two.take(wire.GetTx)], [((b"\x01" * 32,), True)])
 
+    def test_one_that_never_answers_takes_nobodys_turn(self) -> None:
+        """Turns go on once in a sync interval; asked only every second or third time, they all fell on one (seed 203986)."""
+        (one, first), (two, _) = self.connect(1), self.connect(2)
+        txid, interval = b"\x01" * 32, self.gossip._participant.params.sync_interval
+        self.gossip.on_inv(first, wire.Inv((txid,)), self.now)
+        self.gossip.want_transactions(fx.WantTransactions((txid,), True, 2), self.now + interval)
+        self.assertEqual((len(one.take(wire.GetTx)), len(two.take(wire.GetTx))), (1, 1))
+        self.gossip.want_transactions(fx.WantTransactions((txid,), True, 2), self.now + 2 * interval)
+        self.assertEqual(two.take(wire.GetTx), [])
+        self.gossip.want_transactions(fx.WantTransactions((txid,), True, 1), self.now + 2 * interval)
+        self.assertEqual(len(one.take(wire.GetTx)), 1)
+
     def test_asking_others_each_time(self) -> None:
         """One that never answers is not the only one asked."""
         peers = [NotedPeer(n) for n in range(10)]
@@ -304,7 +316,7 @@ class GossipTest(SynchronousTestCase):
         self.gossip.want_proposal(fx.WantProposal(1, bytes(32)))
         self.gossip.want_transactions(fx.WantTransactions((bytes(32),), False, None), self.now)
         self.connect(1)
-        self.assertEqual(self.gossip._requested, {})
+        self.assertEqual(len(self.gossip._requests), 0)
 
     def test_bodies(self) -> None:
         peer, view = self.connect(1)

@@ -22,6 +22,7 @@ from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.evidence_kinds import Evidence
 from timecoin.node.masks import from_wire, to_wire
 from timecoin.node.peer_view import GossipPeer, PeerView
+from timecoin.node.requests import Requests
 from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 
@@ -36,7 +37,6 @@ SEND_QUEUE_LIMIT = 4 << 20
 _BATCH_BYTES = 256 << 10
 _MAX_RELAYS = 100_000
 _MAX_NAMED = 10_000
-_REQUEST_LIFETIME_MS = 2_000
 _ASKED_AT_ONCE = 3
 """Peers of whom the same thing is asked at the same time, when nobody is known to have it."""
 
@@ -61,7 +61,7 @@ class Gossip:
         self._relays: deque[tuple[int, bytes]] = deque()
         self._late_relays: deque[tuple[int, bytes]] = deque()
         self._sources: dict[bytes, set[bytes]] = {}
-        self._requested: dict[bytes, int] = {}
+        self._requests = Requests(participant.params.sync_interval)
         self.arriving: set[bytes] = set()
         """Transactions that are here and being verified."""
         self._turn = 0
@@ -164,7 +164,7 @@ class Gossip:
     def _set_back(self, step: int) -> None:
         """The clock was set back: what was planned is as far away as it was before."""
         self._last_status -= step
-        self._requested = {key: at - step for key, at in self._requested.items()}
+        self._requests.clock_moved(step)
         self._relays = deque([(at - step, txid) for at, txid in self._relays])
         self._late_relays = deque([(at - step, txid) for at, txid in self._late_relays])
         self._named = deque([(at - step, wanted) for at, wanted in self._named])
@@ -177,7 +177,7 @@ class Gossip:
             return
         self._last_status = now
         self.broadcast(self._status())
-        self._requested = {key: at for key, at in self._requested.items() if now - at < _REQUEST_LIFETIME_MS}
+        self._requests.forget_old(now)
 
     def status_now(self) -> None:
         """Tell everybody where we are: after a block, so that those behind ask at once."""
@@ -383,7 +383,7 @@ class Gossip:
         """A transaction became known and valid: push a local one, announce others where they are not known
         yet.
         """
-        self._requested.pop(txid, None)
+        self._requests.answered(txid)
         if local:
             entry = self._participant.finality.pool.get(txid)
             if entry is not None:
@@ -473,7 +473,7 @@ class Gossip:
     def _fetch(self, wanted: fx.WantTransactions, now: int) -> None:
         if not self._peers:
             return
-        ids = self._unrequested(wanted.ids, now)
+        ids = self._unrequested(wanted.ids, now, wanted.signer)
         if not ids:
             return
         views = [
@@ -501,15 +501,8 @@ class Gossip:
         if ids:
             view.peer.send(wire.GetTx(tuple(ids)))
 
-    def _unrequested(self, ids: Iterable[bytes], now: int) -> list[bytes]:
-        fresh = [
-            key
-            for key in ids
-            if key not in self.arriving
-            and now - self._requested.get(key, -_REQUEST_LIFETIME_MS) >= _REQUEST_LIFETIME_MS
-        ]
-        self._requested.update(dict.fromkeys(fresh, now))
-        return fresh
+    def _unrequested(self, ids: Iterable[bytes], now: int, signer: int | None = None) -> list[bytes]:
+        return self._requests.due([key for key in ids if key not in self.arriving], now, signer)
 
     def on_inv(self, view: PeerView, message: wire.Inv, now: int) -> None:
         """A peer announces transactions: ask for those that are unknown."""

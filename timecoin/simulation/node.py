@@ -24,7 +24,7 @@ from timecoin.ledger.coins import Coin
 from timecoin.ledger.errors import BlockInvalid, TxInvalid
 from timecoin.ledger.witness import Check
 from timecoin.mempool.admission import Prepared
-from timecoin.mempool.errors import NotAdmitted
+from timecoin.mempool.errors import AlreadyKnown, NotAdmitted
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.gossip import Gossip
 from timecoin.node.intake import Intake
@@ -570,6 +570,10 @@ class Node:
             return False
         try:
             prepared = self.participant.prepare(tx)
+        except AlreadyKnown as known:
+            if not known.archived:
+                self.guard(lambda: self.feed(lambda: self.participant.keep(tx.txid, self.now_ms())))
+            return True
         except (TxInvalid, NotAdmitted):
             return False
         if not self.world.signatures.all_hold(prepared.checks):
