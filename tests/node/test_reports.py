@@ -156,7 +156,7 @@ class ReportsTest(SynchronousTestCase):
     def test_figures(self) -> None:
         self.add(1, Change.CERTIFIED)
         self.add(1, Change.FINAL, 43)
-        self.reports.block(fx.BlockArchived(1, bytes(32), True, 1, 0), 0)
+        self.reports.block(fx.BlockArchived(1, bytes(32), True, 1, 0, 1), 0)
         self.clock.advance(POLL_DELAY)
         text = self.metrics.render().decode()
         self.assertIn('timecoin_transactions_total{status="final"} 1.0', text)

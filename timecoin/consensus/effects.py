@@ -112,19 +112,22 @@ class WakeAt:
 
 
 class Report(NamedTuple):
-    """A durable change of a transaction's status, for users. ``milliseconds`` is the time to finality."""
+    """A change of a transaction's status, for users; all but *certified* are durable. ``milliseconds`` is the time to
+    finality; ``tx`` is given for archived ones, which are in the pool no more.
+    """
 
     txid: bytes
     change: Change
     milliseconds: int | None = None
     height: int | None = None
     reason: str | None = None
+    tx: Transaction | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BlockArchived:
     """A decided block is durable and applied; ``transactions`` without the coinbase, ``round`` in which it
-    was decided.
+    was decided, ``epoch`` to which it belongs.
     """
 
     height: int
@@ -132,6 +135,7 @@ class BlockArchived:
     closing: bool
     transactions: int
     round: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

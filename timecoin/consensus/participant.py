@@ -176,9 +176,7 @@ class Participant:
         context, finality, now = self._context, self.finality, restored.started
         context.now = now
         self._submissions.restore(restored.pending)
-        self._final_ms.update(
-            (txid, ms) for txid, ms in restored.finals.items() if not finality.is_archived(txid)
-        )
+        self._final_ms.update((txid, ms) for txid, ms in restored.finals.items() if not finality.is_archived(txid))
         for tx in restored.bodies.values():
             context.outbox.has_body(tx)
         Restoration(finality, context, self._submissions).bring_back(restored.transactions(), now)
@@ -354,11 +352,7 @@ class Participant:
 
     def _receive_bundle(self, bundle: Bundle) -> None:
         finality = self.finality
-        if (
-            bundle.epoch == self.ledger.epoch
-            and bundle.signer == self.signer
-            and not finality.holds_bundle(bundle)
-        ):
+        if bundle.epoch == self.ledger.epoch and bundle.signer == self.signer and not finality.holds_bundle(bundle):
             self._contradicted(bundle.epoch)
             return
         if finality.receive(bundle, self._context.now):
@@ -579,21 +573,21 @@ class Participant:
     def _applied(self, block: Block, commit: Commit) -> None:
         context, header = self._context, block.header
         self._take_events()
-        txids = [tx.txid for tx in block.transactions]
-        self._report_archived(block, txids)
+        self._report_archived(block)
         context.outbox.forget([tx.wtxid for tx in block.transactions])
         self._deciding.next_height(block, commit)
         if header.closing:
             self._open_epoch()
-        archived = fx.BlockArchived(header.height, header.hash, header.closing, len(txids) - 1, commit.round)
-        context.emit(archived)
+        count = len(block.transactions) - 1
+        context.emit(fx.BlockArchived(header.height, header.hash, header.closing, count, commit.round, header.epoch))
 
-    def _report_archived(self, block: Block, txids: list[bytes]) -> None:
+    def _report_archived(self, block: Block) -> None:
         height = block.header.height
-        for txid in txids[1:]:
+        for tx in block.transactions[1:]:
+            txid = tx.txid
             self._submissions.settled(txid)
             milliseconds = self._final_ms.pop(txid, None)
-            self._context.emit(fx.Report(txid, fx.Change.ARCHIVED, milliseconds, height))
+            self._context.emit(fx.Report(txid, fx.Change.ARCHIVED, milliseconds, height, None, tx))
 
     def _open_epoch(self) -> None:
         context = self._context

@@ -121,6 +121,7 @@ class ConsensusService(Service):
             permit=permit,
             max_pool_bytes=self._max_pool_bytes,
         )
+        self._reports.feed.body = lambda txid: self.participant.body(txid, by_wtxid=False)
         self.gossip = Gossip(self.participant, self.shelf, self._send_journaled_bundle)
 
     def startService(self) -> Deferred[None]:
@@ -355,6 +356,7 @@ class ConsensusService(Service):
             self._log_height(effect.message)
             self.gossip.announce(effect.message)
         elif isinstance(effect, fx.AnnounceTransaction):
+            self._tell_admitted(effect.txid)
             self.gossip.announce_transaction(effect.txid, effect.local, self.now_ms())
         elif isinstance(effect, fx.Report):
             self._reports.add(effect, self.now_ms())
@@ -368,6 +370,12 @@ class ConsensusService(Service):
             self._block_archived(effect)
         else:
             self._carry_out_rare(effect)
+
+    def _tell_admitted(self, txid: bytes) -> None:
+        # What is announced again when an epoch opens was told when it came.
+        entry = self.participant.finality.pool.get(txid)
+        if entry is not None and not entry.openings:
+            self._reports.admitted(entry.tx, self.now_ms())
 
     def _log_height(self, message: fx.SignedMessage | Evidence) -> None:
         if not isinstance(message, Bundle | Evidence):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
 from timecoin.consensus import effects as fx
+from timecoin.consensus.status import Status
+from timecoin.node.feed import Feed
 from timecoin.ops.metrics import NodeMetrics
+from timecoin.primitives.hashes import Hash
+from timecoin.primitives.transaction import Transaction
 from timecoin.rpc.errors import MISC_ERROR, RpcError
 from timecoin.rpc.facade import EventPage, FinalityEvent
 
@@ -20,7 +26,10 @@ MAX_EVENTS = 50_000
 MAX_WAITERS = 10_000
 POLL_DELAY = 0.02
 """Seconds after an event in which more of them gather before those who wait for events are answered."""
+MAX_EARLY = 100_000
+"""Certificates remembered whose transactions are still to come."""
 _SETTLED = (fx.Change.FINAL, fx.Change.ARCHIVED, fx.Change.REJECTED)
+_STATUS = {change: Status(change.value) for change in fx.Change}
 
 
 class TooManyWaiters(RpcError):
@@ -31,10 +40,11 @@ class TooManyWaiters(RpcError):
 
 
 class Reports:
-    """Collects reports and wakes waiters. Events are numbered from 1 without gaps while the node runs."""
+    """Collects reports, hands them to the ``feed``, which numbers them, and wakes waiters."""
 
-    def __init__(self, reactor: Any, metrics: NodeMetrics) -> None:
+    def __init__(self, reactor: Any, metrics: NodeMetrics, feed: Feed | None = None) -> None:
         self._reactor = reactor
+        self.feed = feed or Feed()
         # Looking a label up costs more than everything else that is done for a report.
         self._counters = {change: metrics.transactions.labels(change.value) for change in fx.Change}
         self._counts = dict.fromkeys(fx.Change, 0)
@@ -42,7 +52,9 @@ class Reports:
         self._blocks = {kind: metrics.blocks.labels(name) for kind, name in ((True, "closing"), (False, "interim"))}
         self._time_to_final = metrics.time_to_final
         self._events: deque[FinalityEvent] = deque(maxlen=MAX_EVENTS)
-        self._last = 0
+        self._first = self.feed.last + 1
+        self._last = self.feed.last
+        self._early: dict[Hash, None] = {}
         self._pollers: dict[Deferred[EventPage], Callable[[], None]] = {}
         self._waiters: dict[bytes, list[Deferred[None]]] = {}
         self._waiting = 0
@@ -52,9 +64,14 @@ class Reports:
 
     def add(self, report: fx.Report, now: int) -> None:
         """A transaction changed its status."""
-        self._last += 1
-        self._events.append(FinalityEvent(self._last, report.txid, report.change.value, now))
-        self._counts[report.change] += 1
+        change = report.change
+        self._counts[change] += 1
+        if change is fx.Change.CERTIFIED and self.feed.body(report.txid) is None:
+            # Its votes were quicker than itself: told in the right order, when it is here.
+            if len(self._early) < MAX_EARLY:
+                self._early[report.txid] = None
+        else:
+            self._tell(report, now)
         if report.change is fx.Change.FINAL and report.milliseconds is not None:
             self._time_to_final.observe(report.milliseconds / 1000)
         if report.change in _SETTLED and self._waiters:
@@ -62,6 +79,20 @@ class Reports:
                 waiter.callback(None)
         if self._wake_call is None:
             self._wake_call = self._reactor.callLater(POLL_DELAY, self._wake)
+
+    def admitted(self, tx: Transaction, now: int) -> None:
+        """A transaction came in, submitted here or relayed, and is valid."""
+        self.feed.transaction(tx.txid, Status.PENDING, now, tx)
+        if self._early and tx.txid in self._early:
+            del self._early[tx.txid]
+            self._tell(fx.Report(tx.txid, fx.Change.CERTIFIED), now)
+
+    def _tell(self, report: fx.Report, now: int) -> None:
+        txid, change, _, height, reason, tx = report
+        self._last = number = self.feed.transaction(txid, _STATUS[change], now, tx, height, reason)
+        if len(self._events) == MAX_EVENTS:
+            self._first = self._events[0].number + 1
+        self._events.append(FinalityEvent(number, txid, change.value, now))
 
     def _wake(self) -> None:
         self._wake_call = None
@@ -75,6 +106,9 @@ class Reports:
         """A block was applied."""
         self.blocks += 1
         self._blocks[block.closing].inc()
+        self.feed.block(block.height, block.block_hash, block.epoch, block.closing, now)
+        if block.closing:
+            self._early.clear()
 
     # For RPC
 
@@ -111,12 +145,9 @@ class Reports:
 
     def page(self, since: int, limit: int) -> EventPage:
         """The events after a number, as many as ``limit``."""
-        first = self._events[0].number if self._events else self._last + 1
-        start = max(since + 1, first)
-        chosen = tuple(
-            [self._events[i] for i in range(start - first, min(len(self._events), start - first + limit))]
-        )
-        return EventPage(chosen, first, self._last, missed=since + 1 < first)
+        start = bisect_right(self._events, since, key=lambda event: event.number)
+        chosen = tuple(islice(self._events, start, start + limit))
+        return EventPage(chosen, self._first, self._last, missed=since + 1 < self._first)
 
     def poll(self, since: int, limit: int, timeout_ms: int) -> Deferred[EventPage]:
         """As :meth:`page`; with nothing new, waits up to ``timeout_ms`` for an event.

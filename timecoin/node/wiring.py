@@ -24,6 +24,7 @@ from timecoin.node.config import Config, ConfigError
 from timecoin.node.consensus_service import ConsensusService
 from timecoin.node.exit_status import ExitStatus
 from timecoin.node.facade import USER_AGENT, Facade
+from timecoin.node.feed import Feed
 from timecoin.node.gauges import add_gauges
 from timecoin.node.intake import Intake
 from timecoin.node.joining import Joining, JoinSettings
@@ -110,7 +111,8 @@ class Node:
         self._backend: SignatureBackend = get_backend(config.signing.backend)
         self.metrics = NodeMetrics()
         self.ticks = ReactorTickMonitor(reactor, observe=self.metrics.reactor_lateness.observe)
-        self.reports = Reports(reactor, self.metrics)
+        self.feed = Feed()
+        self.reports = Reports(reactor, self.metrics, self.feed)
         self.storage = StorageService(
             reactor,
             genesis,

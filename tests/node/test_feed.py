@@ -1,0 +1,126 @@
+"""The feed inside the process: numbers, order, and listeners that fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import mkdtemp
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.node.solo import EPOCH_SECONDS, Solo
+from timecoin.consensus import effects as fx
+from timecoin.consensus.status import Status
+from timecoin.node.feed import BlockApplied, Feed, TransactionChanged
+from timecoin.node.reports import Reports
+from timecoin.ops.metrics import NodeMetrics
+
+
+class Notes:
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.events: list[TransactionChanged | BlockApplied] = []
+
+    def transaction(self, event: TransactionChanged) -> None:
+        self.events.append(event)
+
+    def block(self, event: BlockApplied) -> None:
+        self.events.append(event)
+
+
+class Broken:
+    """Cannot take anything."""
+
+    def transaction(self, event: TransactionChanged) -> None:
+        raise ValueError("no transactions")
+
+    def block(self, event: BlockApplied) -> None:
+        raise ValueError("no blocks")
+
+
+class FeedTest(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.feed, self.notes = Feed(), Notes()
+
+    def test_one_numbering_for_all(self) -> None:
+        self.assertEqual(self.feed.transaction(b"before anybody listens", Status.FINAL, 5), 1)
+        self.feed.listen(self.notes)
+        self.assertEqual(self.feed.transaction(b"t", Status.ARCHIVED, 6, None, 9), 2)
+        self.assertEqual(self.feed.block(9, b"h", 3, True, 7), 3)
+        self.assertEqual(
+            self.notes.events,
+            [
+                TransactionChanged(2, b"t", Status.ARCHIVED, 6, None, 9, None),
+                BlockApplied(3, 9, b"h", 3, True, 7),
+            ],
+        )
+        self.assertEqual(self.feed.last, 3)
+
+    def test_numbers_go_on_where_they_were(self) -> None:
+        self.assertEqual(Feed(41).transaction(b"t", Status.PENDING, 0), 42)
+
+    def test_one_that_fails_is_logged_and_hurts_nobody(self) -> None:
+        self.feed.listen(Broken())
+        self.feed.listen(self.notes)
+        self.feed.transaction(b"t", Status.PENDING, 0)
+        self.feed.block(1, b"h", 1, False, 0)
+        self.assertEqual([event.number for event in self.notes.events], [1, 2])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2)
+
+    def test_an_end(self) -> None:
+        stop = self.feed.listen(self.notes)
+        stop()
+        stop()
+        self.feed.block(1, b"h", 1, False, 0)
+        self.assertEqual(self.notes.events, [])
+
+
+class ReportsTest(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.feed, self.notes = Feed(), Notes()
+        self.feed.listen(self.notes)
+        self.reports = Reports(Clock(), NodeMetrics(), self.feed)
+
+    def statuses(self) -> list[Status]:
+        return [event.status for event in self.notes.events if isinstance(event, TransactionChanged)]
+
+    def test_a_certificate_before_its_transaction_waits_for_it(self) -> None:
+        solo = Solo(self, Path(mkdtemp(dir=self.mktemp_dir())))
+        tx = solo.payment()
+        self.reports.add(fx.Report(tx.txid, fx.Change.CERTIFIED), 1)
+        self.assertEqual(self.statuses(), [])
+        self.feed.body = {tx.txid: tx}.get
+        self.reports.admitted(tx, 2)
+        self.reports.add(fx.Report(tx.txid, fx.Change.FINAL, 3), 3)
+        self.assertEqual(self.statuses(), [Status.PENDING, Status.CERTIFIED, Status.FINAL])
+        self.assertEqual({event.tx for event in self.notes.events}, {tx})  # type: ignore[union-attr]
+
+    def mktemp_dir(self) -> str:
+        path = Path(self.mktemp())
+        path.mkdir(parents=True)
+        return str(path)
+
+
+class WiredTest(SynchronousTestCase):
+    """A network of one tells the whole life of a payment."""
+
+    def test_a_payment(self) -> None:
+        path = Path(self.mktemp())
+        path.mkdir(parents=True)
+        solo = Solo(self, path).start()
+        notes = Notes()
+        solo.reports.feed.listen(notes)
+        tx = solo.submit(solo.payment())
+        solo.run(1)
+        lived = [event for event in notes.events if isinstance(event, TransactionChanged)]
+        self.assertEqual([e.status for e in lived], [Status.PENDING, Status.CERTIFIED, Status.FINAL])
+        self.assertEqual({event.tx for event in lived}, {tx})
+        solo.run(2 * EPOCH_SECONDS)
+        lived = [event for event in notes.events if isinstance(event, TransactionChanged)]
+        blocks = [event for event in notes.events if isinstance(event, BlockApplied)]
+        self.assertEqual(lived[-1].status, Status.ARCHIVED)
+        self.assertEqual((lived[-1].tx, lived[-1].height), (tx, 1))
+        self.assertEqual([(b.height, b.epoch, b.closing) for b in blocks[:2]], [(1, 1, True), (2, 2, True)])
+        self.assertEqual(blocks[0].number, lived[-1].number + 1)
+        self.assertEqual([e.number for e in notes.events], list(range(1, len(notes.events) + 1)))
