@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from timecoin.primitives.amounts import format_amount
+
+#: An amount in a result: a JSON number of TIME with eight places, made by :func:`amount`.
+Amount: TypeAlias = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "number"})]
+#: A hash, txid or block hash in a result, as displayed: 64 lower-case hex digits.
+HashText: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+#: Bytes in a result, as lower-case hex.
+HexText: TypeAlias = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")]
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -26,6 +33,6 @@ def encode(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def amount(units: int) -> msgspec.Raw:
+def amount(units: int) -> Amount:
     """Base units as a JSON number of TIME with eight places, such as ``0.10000000``."""
     return msgspec.Raw(format_amount(units).encode("ascii"))

@@ -117,9 +117,7 @@ class Dispatcher:
             call.parse(request)
             value = self._begin(call)
             if isinstance(value, Deferred):
-                return value.addCallbacks(
-                    _succeeded, self._failure, callbackArgs=(call,), errbackArgs=(call,)
-                )
+                return value.addCallbacks(_succeeded, self._failure, callbackArgs=(call,), errbackArgs=(call,))
             return _succeeded(value, call)
         except Exception:
             return self._failure(Failure(), call)

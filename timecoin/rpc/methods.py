@@ -12,17 +12,16 @@ from timecoin.rpc import (
 )
 from timecoin.rpc.table import Method, make_table
 
+_MODULES = (
+    methods_chain,
+    methods_control,
+    methods_finality,
+    methods_masternode,
+    methods_mempool,
+    methods_network,
+)
+
 
 def all_methods() -> dict[str, Method]:
     """The methods by name."""
-    return make_table(
-        module.METHODS
-        for module in (
-            methods_chain,
-            methods_control,
-            methods_finality,
-            methods_masternode,
-            methods_mempool,
-            methods_network,
-        )
-    )
+    return make_table(module.METHODS for module in _MODULES)

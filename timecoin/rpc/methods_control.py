@@ -38,8 +38,7 @@ def getrpcinfo(context: Context) -> dict[str, Any]:
     now, reactor = context.node.now_ms(), context.node.reactor()
     return {
         "active_commands": [
-            {"method": each.method, "duration": 1000 * (now - each.since_ms)}
-            for each in context.active.values()
+            {"method": each.method, "duration": 1000 * (now - each.since_ms)} for each in context.active.values()
         ],
         "reactor": {
             "samples": reactor.samples,

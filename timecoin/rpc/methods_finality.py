@@ -69,9 +69,7 @@ async def getfinalityevents(
     """
     _check_wait(timeout_ms)
     if since < 0 or not 1 <= limit <= _MAX_EVENTS:
-        raise RpcError(
-            INVALID_PARAMETER, f"since must not be negative, limit must be from 1 to {_MAX_EVENTS}"
-        )
+        raise RpcError(INVALID_PARAMETER, f"since must not be negative, limit must be from 1 to {_MAX_EVENTS}")
     if status and status not in STATUSES:
         raise RpcError(INVALID_PARAMETER, f"status must be one of {', '.join(STATUSES)}")
     page = await context.node.events(since, limit, timeout_ms)

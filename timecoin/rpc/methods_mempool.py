@@ -68,9 +68,7 @@ async def testmempoolaccept(
     complaint = "TX decode failed: {} Make sure the tx has at least one input."
     txs = [_decode(each, complaint.format(each[:80])) for each in rawtxs]
     previews = await context.node.preview(txs)
-    return [
-        _preview_json(tx, each.reason, each.fee, maxfeerate) for tx, each in zip(txs, previews, strict=True)
-    ]
+    return [_preview_json(tx, each.reason, each.fee, maxfeerate) for tx, each in zip(txs, previews, strict=True)]
 
 
 def _preview_json(tx: Transaction, reason: str | None, fee: int, max_rate: int) -> dict[str, Any]:
@@ -99,11 +97,7 @@ async def getrawtransaction(
     entry = context.node.pool_entry(txid) if blockhash is None else None
     if entry is not None:
         shown = transaction_json(entry.tx, context.node.hrp)
-        return (
-            entry.tx.raw.hex()
-            if verbosity <= 0
-            else shown | ({"fee": amount(entry.fee)} if verbosity > 1 else {})
-        )
+        return entry.tx.raw.hex() if verbosity <= 0 else shown | ({"fee": amount(entry.fee)} if verbosity > 1 else {})
     tx, height = await _archived(context, txid, blockhash)
     if verbosity <= 0:
         return tx.raw.hex()
@@ -159,9 +153,7 @@ def getrawmempool(context: Context, verbose: bool = False, mempool_sequence: boo
     if not verbose:
         return [display(txid) for txid in txids]
     entries = {txid: context.node.pool_entry(txid) for txid in txids}
-    return {
-        display(txid): _entry_json(context, entry) for txid, entry in entries.items() if entry is not None
-    }
+    return {display(txid): _entry_json(context, entry) for txid, entry in entries.items() if entry is not None}
 
 
 def getmempoolentry(context: Context, txid: HashArg) -> dict[str, Any]:

@@ -34,9 +34,7 @@ def getnetworkinfo(context: Context) -> dict[str, Any]:
         "connections_out": info.outbound,
         "relayfee": rate,
         "incrementalfee": rate,
-        "localaddresses": [
-            {"address": host, "port": port, "score": 1} for host, port in info.local_addresses
-        ],
+        "localaddresses": [{"address": host, "port": port, "score": 1} for host, port in info.local_addresses],
         "node_id": info.node_id.hex(),
         "timeoffset_ms": info.offset_ms,
         "warnings": [],

@@ -120,9 +120,7 @@ def _evidence_json(encoded: bytes) -> dict[str, Any]:
     }
 
 
-def block_json(
-    block: Block, tip_height: int, next_hash: bytes | None, hrp: str, verbosity: int
-) -> dict[str, Any]:
+def block_json(block: Block, tip_height: int, next_hash: bytes | None, hrp: str, verbosity: int) -> dict[str, Any]:
     """A block: its header, its sizes, its evidence, and txids (verbosity 1) or whole transactions (2)."""
     size = len(block.encode())
     witness = sum(tx.size - len(tx.stripped) for tx in block.transactions)

@@ -24,9 +24,7 @@ from timecoin.rpc.quick import recognise
 
 _REFUSAL_DELAY = 0.25
 _MAX_HELD = 1 << 16
-_REASONS = {
-    code: http.RESPONSES.get(code, b"") for code in (200, 204, 400, 401, 403, 404, 405, 413, 500, 503)
-}
+_REASONS = {code: http.RESPONSES.get(code, b"") for code in (200, 204, 400, 401, 403, 404, 405, 413, 500, 503)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
+from timecoin.rpc import help
 from timecoin.rpc.arguments import Parameter, bind, positional
+from timecoin.rpc.caller import NOBODY, Caller
+from timecoin.rpc.docstrings import Described, describe
 from timecoin.rpc.errors import IN_WARMUP, METHOD_NOT_FOUND, MISC_ERROR, RpcError
 from timecoin.rpc.facade import NodeFacade
+from timecoin.rpc.schemas import Schemas
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 #: What a method returns: a value that msgspec can encode, or something to await for it.
 Answer: TypeAlias = Any
@@ -25,18 +31,41 @@ class Active:
     since_ms: int
 
 
-@dataclass(slots=True)
+@dataclass
 class Context:
-    """What every method gets first: the node, the table itself, and the calls that wait for something."""
+    """What every method gets first: the node, who calls, the table itself, and the calls that wait.
+
+    What a node may do besides (wallets, a feed, …) stands in fields of its own, None where it is off; their
+    protocols are the modules ``face_*``. A method of one that is off answers -32601, or Core's code.
+    """
 
     node: NodeFacade
     methods: dict[str, Method]
     active: dict[int, Active] = field(default_factory=dict)
+    caller: Caller = NOBODY
+    #: Calls a function, in a thread where the node has threads: for what takes over a few milliseconds.
+    in_thread: Callable[..., Deferred[Any]] = maybeDeferred
+
+    def of(self, caller: Caller) -> Context:
+        """The same for one caller; ``active`` and the rest are shared."""
+        fresh = object.__new__(Context)
+        fresh.__dict__.update(self.__dict__)
+        fresh.caller = caller
+        return fresh
+
+    def aside(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Deferred[_T]:
+        """``in_thread`` with its types kept: ``await context.aside(derive, words)``."""
+        return self.in_thread(function, *args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method. ``while_starting``: it answers before the node is ready."""
+    """One method. ``while_starting``: it answers before the node is ready.
+
+    ``cost`` is what a call takes of the node's time in units of the usual call (about 0.1 ms of the reactor);
+    the server bounds the costs under way. ``waits``: it spends its time waiting for something to happen, not
+    working, so it is bounded by number and not cut by the time limit of a call.
+    """
 
     name: str
     category: str
@@ -44,24 +73,28 @@ class Method:
     parameters: tuple[Parameter, ...]
     aliases: dict[str, str]
     while_starting: bool
+    cost: int = 1
+    waits: bool = False
 
     @property
     def usage(self) -> str:
-        """``name param ( optional )``, as Core prints it."""
-        words = [self.name]
-        for each in self.parameters:
-            words.append(each.name if each.required else f"( {each.name} )")
-        return " ".join(words)
+        """``name "text" ( optional )``, as Core prints it."""
+        return help.usage(self.name, self.parameters)
+
+    @property
+    def said(self) -> Described:
+        """What the docstring says."""
+        return describe(self.call)
 
     @property
     def text(self) -> str:
-        """The help of the method: usage, explanation, types of its parameters."""
-        lines = [
-            f"{n}. {each.name} ({each.shown}{', required' if each.required else f', default={each.default}'})"
-            for n, each in enumerate(self.parameters, 1)
-        ]
-        arguments = "\n\nArguments:\n" + "\n".join(lines) if lines else ""
-        return f"{self.usage}\n\n{inspect.getdoc(self.call)}{arguments}\n"
+        """The help of the method: usage, explanation, parameters, result, errors."""
+        schemas = Schemas()
+        try:
+            result = schemas.of_result(self.call)
+        except TypeError:
+            result = {}
+        return help.full(self.name, self.parameters, self.said, result, schemas.named)
 
     def invoke(self, context: Context, params: list[Any] | dict[str, Any]) -> Answer:
         """Check the parameters and call; the answer may have to be awaited. Raises ``RpcError``."""
@@ -80,9 +113,15 @@ def method(
     name: str = "",
     while_starting: bool = False,
     aliases: dict[str, str] | None = None,
+    cost: int = 1,
+    waits: bool = False,
 ) -> Method:
-    """Make a method of a function with annotated parameters; ``aliases`` are older names of parameters."""
-    return Method(name or call.__name__, category, call, Parameter.of(call), aliases or {}, while_starting)
+    """Make a method of a function with annotated parameters; ``aliases`` are older names of parameters.
+
+    ``cost`` and ``waits`` as in :class:`Method`.
+    """
+    parameters = Parameter.of(call)
+    return Method(name or call.__name__, category, call, parameters, aliases or {}, while_starting, cost, waits)
 
 
 def make_table(groups: Iterable[Iterable[Method]]) -> dict[str, Method]:

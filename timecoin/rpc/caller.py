@@ -1,0 +1,20 @@
+"""Who calls: what a method may know of its caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One who calls. ``user``: the name that was authenticated (``__cookie__`` with the cookie file's
+    password); ``wallet``: NAME of the path ``/wallet/NAME``, None of ``/``; ``address``: the client's IP
+    address and port as text, empty when it has none."""
+
+    user: str = ""
+    wallet: str | None = None
+    address: str = ""
+
+
+#: A call from inside the process.
+NOBODY = Caller()
