@@ -45,8 +45,9 @@ class Kind:
     """One kind of parameter.
 
     ``shown`` is help's word for it, ``accepts`` the JSON types (of ``JSON_TYPES``) that are not answered with
-    -3, ``read`` as in the module's docstring. ``members`` are those of an object; they are also named
-    parameters of the method when ``named_only`` is set (Core's options objects).
+    -3, ``read`` as in the module's docstring. ``items`` is the kind of an array's elements. ``members`` are
+    those of an object; they are also named parameters of the method when ``named_only`` is set (Core's options
+    objects).
     """
 
     shown: str
@@ -55,6 +56,7 @@ class Kind:
     schema: Schema
     members: tuple[Member, ...] = ()
     named_only: bool = False
+    items: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +163,8 @@ def _array(of: Kind) -> Kind:
         expect(value, "array")
         return [of.read(each, name) for each in value]
 
-    return Kind(f"array of {of.shown}", frozenset({"array"}), read, {"type": "array", "items": of.schema}, of.members)
+    schema = {"type": "array", "items": of.schema}
+    return Kind(f"array of {of.shown}", frozenset({"array"}), read, schema, of.members, items=of)
 
 
 def required_members(typed: Any) -> frozenset[str]:

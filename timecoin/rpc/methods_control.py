@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from timecoin.rpc.errors import METHOD_NOT_FOUND, RpcError
 from timecoin.rpc.table import Context, method
 
 
 def help_text(context: Context, command: str = "") -> str:
-    """The list of methods by category, or how to call one of them."""
+    """The list of methods by category, or how to call one of them.
+
+    :param command: the method; left out for the list of all
+    :returns: the text
+    :error -32601: there is no such method
+    """
     if command:
         found = context.methods.get(command)
         if found is None:
@@ -23,18 +28,50 @@ def help_text(context: Context, command: str = "") -> str:
 
 
 def stop(context: Context) -> str:
-    """Stop the node in an orderly way."""
+    """Stop the node in an orderly way.
+
+    :returns: a farewell; the node ends soon after it
+    """
     context.node.stop()
     return "TimeCoin node stopping"
 
 
 def uptime(context: Context) -> int:
-    """Seconds since the node started."""
+    """How long the node has been running.
+
+    :returns: seconds since the node started
+    """
     return (context.node.now_ms() - context.node.started_ms()) // 1000
 
 
-def getrpcinfo(context: Context) -> dict[str, Any]:
-    """Calls under way with their durations in microseconds, and how late the reactor is (milliseconds)."""
+class ActiveCommand(TypedDict):
+    """A call under way; ``duration`` in microseconds."""
+
+    method: str
+    duration: int
+
+
+class ReactorLateness(TypedDict):
+    """How late the reactor ran what was due, in milliseconds, over its newest samples."""
+
+    samples: int
+    late_p50_ms: float
+    late_p99_ms: float
+    late_max_ms: float
+
+
+class RpcInfo(TypedDict):
+    """The RPC server at work."""
+
+    active_commands: list[ActiveCommand]
+    reactor: ReactorLateness
+
+
+def getrpcinfo(context: Context) -> RpcInfo:
+    """The RPC server at work: calls under way, and how late the reactor is.
+
+    :returns: the calls with their durations in microseconds, and the reactor's lateness in milliseconds
+    """
     now, reactor = context.node.now_ms(), context.node.reactor()
     return {
         "active_commands": [

@@ -1,0 +1,16 @@
+"""Cases of ``methods_control``."""
+
+from __future__ import annotations
+
+from tests.rpc.cases import Case
+from timecoin.rpc.errors import METHOD_NOT_FOUND
+
+CASES = [
+    Case("help", result=lambda text: text.startswith("== Blockchain ==")),
+    Case("help", ["getblockhash"], result=lambda text: text.startswith("getblockhash height\n")),
+    Case("help", {"command": "nothing"}, error=METHOD_NOT_FOUND, says="help: unknown command: nothing"),
+    Case("stop", result="TimeCoin node stopping"),
+    Case("stop", node=lambda node: setattr(node, "warmup", "Loading..."), result="TimeCoin node stopping"),
+    Case("uptime", result=61),
+    Case("getrpcinfo", result=lambda info: info["active_commands"] == [] and info["reactor"]["samples"] == 100),
+]
