@@ -5,14 +5,11 @@ carry messages.
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
-
-from tests.consensus.memory_disk import Crash, Disk, Reader
+from tests.consensus.memory_disk import Disk
 from tests.ledger import builders
 from timecoin.consensus import effects as fx
 from timecoin.consensus.effects import Change
@@ -22,18 +19,21 @@ from timecoin.consensus.participant import Participant
 from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.restoring import Restored
 from timecoin.ledger.assembly import Assembled
-from timecoin.ledger.coins import Coin
 from timecoin.ledger.errors import BlockInvalid, TxInvalid
 from timecoin.ledger.witness import Check
 from timecoin.mempool.errors import NotAdmitted
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.gossip import Gossip
 from timecoin.node.intake import Intake
+from timecoin.node.pump import Pump
 from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import Commit
 from timecoin.primitives.signing import check_all
 from timecoin.primitives.transaction import Transaction
+from timecoin.simulation.disk import Crash
+from timecoin.simulation.memory_chain import Reader, ReadsChain
+from timecoin.simulation.node import fail_at_once
 
 if TYPE_CHECKING:
     from tests.consensus.participants import Network
@@ -68,7 +68,7 @@ class Link:
         """As :meth:`pause`."""
 
 
-class Node:
+class Node(ReadsChain):
     """One participant with its gossip, intake and sync; also what these need of the storage."""
 
     participant: Participant
@@ -99,8 +99,7 @@ class Node:
         disk = self.disk
         self.up, self.life = True, self.life + 1
         self.links = {}
-        self.held_back: deque[Callable[[], None]] = deque()
-        self.writing = self.pumping = False
+        self.writing = False
         self.participant = Participant(
             params=self.network.genesis.parameters,
             source=self,
@@ -110,6 +109,7 @@ class Node:
             permit=SigningPermit(intact=disk.intact, fresh=disk.fresh, silent_until=disk.barred),
             max_pool_bytes=100_000_000,
         )
+        self._pump = Pump(self.participant, self._carry_out, self._flush, fail_at_once, self.now_ms)
         shelf = BundleShelf(32 << 20)
         self.gossip = Gossip(self.participant, shelf, lambda peer, signer, sequence: None)
         self.sync = ChainSync(self, self)  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ class Node:
     def _begin(self) -> None:
         self.participant.restore(Restored(list(self.disk.journal), self.now_ms()))
         self.participant.start(self.now_ms())
-        self._after_input()
+        self._pump.settle()
         for other in self.network.nodes:
             if other.up and other is not self:
                 for one, two in ((self, other), (other, self)):
@@ -164,27 +164,11 @@ class Node:
         return self.network.now + self.clock_error
 
     def feed(self, work: Callable[[], None]) -> None:
-        if self.participant.busy:
-            self.held_back.append(work)
-            return
-        work()
-        self._after_input()
+        self._pump.feed(work)
 
     def ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
         good = not self.network.verifies or check_all(builders.BACKEND, checks)
         self.later(0, lambda: answer(good))
-
-    def _after_input(self) -> None:
-        if self.pumping:
-            return
-        self.pumping = True
-        try:
-            while effects := self.participant.take_effects():
-                for effect in effects:
-                    self._carry_out(effect)
-        finally:
-            self.pumping = False
-        self._flush()
 
     def _flush(self) -> None:
         if self.writing or not (self.participant.wants_tick or self.gossip.has_push):
@@ -280,37 +264,11 @@ class Node:
         if self.participant.busy:
             self.later(0, self._step)
             return
-        self._after_input()
-        while self.held_back and not self.participant.busy:
-            self.held_back.popleft()()
-            self._after_input()
-
-    # Storage
-
-    def coin(self, outpoint: bytes) -> Coin | None:
-        return self.disk.coins.get(outpoint)
-
-    def archived(self, txid: bytes) -> tuple[int, int] | None:
-        return self.disk.places.get(txid)
+        self._pump.release()
 
     def coin_reader(self) -> Reader:
-        self.readers.append(Reader(self.disk))
+        self.readers.append(super().coin_reader())
         return self.readers[-1]
-
-    @property
-    def ledger_height(self) -> int:
-        return self.disk.ledger.height
-
-    def blocks_with_commits(self, start: int, count: int, _: int) -> Deferred[list[tuple[bytes, bytes]]]:
-        pairs = zip(self.disk.blocks[start : start + count], self.disk.commits[start:], strict=False)
-        return succeed([(block.encode(), commit.encode()) for block, commit in pairs])
-
-    def headers_with_commits(self, start: int, count: int) -> Deferred[list[tuple[bytes, bytes]]]:
-        pairs = zip(self.disk.blocks[start : start + count], self.disk.commits[start:], strict=False)
-        return succeed([(block.header.encode(), commit.encode()) for block, commit in pairs])
-
-    def in_reading_thread(self, work: Callable[..., Any], *arguments: object) -> Deferred[Any]:
-        return maybeDeferred(work, *arguments)
 
     # What tests do and ask
 

@@ -30,11 +30,12 @@ from timecoin.ledger.tiers import Tier
 from timecoin.ledger.verify import verify_block
 from timecoin.primitives.amounts import COIN
 from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit, Header
-from timecoin.primitives.hashes import hash160, sha256, sha256d
-from timecoin.primitives.script import multisig, op_return, p2wpkh, p2wpkh_script_code, p2wsh
+from timecoin.primitives.hashes import sha256, sha256d
+from timecoin.primitives.script import multisig, op_return, p2wsh
 from timecoin.primitives.sighash import Bip143
 from timecoin.primitives.signing import check_all, get_backend
 from timecoin.primitives.transaction import OutPoint, Transaction, TxInput, TxOutput
+from timecoin.simulation import keys
 
 BACKEND = get_backend()
 GENESIS_TIME = 1_700_000_000
@@ -46,35 +47,14 @@ FEE = 100_000
 """A fee that is always enough for small transactions, in base units."""
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(keys.Key):
     """A key pair by name; the same name is the same key in every test and process."""
 
-    name: str
-
-    @cached_property
-    def secret(self) -> bytes:
-        """32 bytes."""
-        return sha256(b"timecoin/tests/" + self.name.encode())
-
-    @cached_property
-    def public(self) -> bytes:
-        """33 bytes."""
-        return BACKEND.public_key(self.secret)
-
-    @cached_property
-    def script(self) -> bytes:
-        """The P2WPKH script that pays to this key."""
-        return p2wpkh(hash160(self.public))
+    realm = b"tests"
 
     def sign_compact(self, digest: bytes) -> bytes:
         """64 bytes."""
         return BACKEND.sign_compact(self.secret, digest)
-
-    def witness(self, hasher: Bip143, index: int, value: int) -> tuple[bytes, bytes]:
-        """The witness that spends a P2WPKH coin of this key worth ``value`` at input ``index``."""
-        digest = hasher.digest(index, p2wpkh_script_code(self.script[2:]), value)
-        return BACKEND.sign(self.secret, digest) + b"\x01", self.public
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.consensus.memory_disk import Reader
 from tests.ledger.accusations import Culprit, every_kind
 from tests.ledger.builders import Chain
 from tests.node.fakes import NotedPeer
@@ -12,6 +11,7 @@ from tests.node.test_intake import IntakeTestCase
 from timecoin.consensus.accusing import double
 from timecoin.ledger.evidence_kinds import AckLeftOut, Evidence
 from timecoin.p2p import messages as wire
+from timecoin.simulation.memory_chain import Reader
 
 
 class EvidenceTest(IntakeTestCase):

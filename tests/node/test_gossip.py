@@ -277,7 +277,7 @@ class GossipTest(SynchronousTestCase):
         self.assertEqual([(m.ids, m.by_wtxid) for m in two.take(wire.GetTx)], [((b"\x01" * 32,), True)])
 
     def test_one_that_never_answers_takes_nobodys_turn(self) -> None:
-        """Turns go on once in a sync interval; asked only every second or third time, they all fell on one (seed 203986)."""
+        """Turns go on once in a sync interval; asked only every third time, they all fell on one (seed 203986)."""
         (one, first), (two, _) = self.connect(1), self.connect(2)
         txid, interval = b"\x01" * 32, self.gossip._participant.params.sync_interval
         self.gossip.on_inv(first, wire.Inv((txid,)), self.now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -30,6 +29,7 @@ from timecoin.ledger.witness import Check
 from timecoin.node.gossip import Gossip
 from timecoin.node.pacing import FlushPace
 from timecoin.node.peer_view import GossipPeer
+from timecoin.node.pump import Pump
 from timecoin.node.reports import Reports
 from timecoin.node.root import StartRefused
 from timecoin.node.shelf import BundleShelf
@@ -82,9 +82,6 @@ class ConsensusService(Service):
         self._signature_pool = ThreadPool(1, 1, name="signatures")
         self._job_pool = ThreadPool(1, 1, name="blocks")
         self._verifier = Verifier(reactor, self._signature_pool, backend, self.in_one_go)
-        self._held_back: deque[Callable[[], None]] = deque()
-        self._stepping = False
-        self._pumping = False
         self._writing: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
         self._written: list[Deferred[None]] = []
@@ -121,6 +118,7 @@ class ConsensusService(Service):
             permit=permit,
             max_pool_bytes=self._max_pool_bytes,
         )
+        self._pump = Pump(self.participant, self._carry_out, self._schedule_flush, self._late_failure, self.now_ms)
         self._reports.feed.body = lambda txid: self.participant.body(txid, by_wtxid=False)
         self.gossip = Gossip(self.participant, self.shelf, self._send_journaled_bundle)
 
@@ -146,9 +144,9 @@ class ConsensusService(Service):
             raise StartRefused(f"the journal does not read back: {error}") from error
         self._remember_positions(replayed)
         self.participant.restore(restored)
-        self._carry_out_all()
+        self._pump.drain()
         self.participant.start(self.now_ms())
-        self._after_input()
+        self._pump.settle()
 
     def _stop_pools(self) -> None:
         self._signature_pool.stop()
@@ -200,42 +198,15 @@ class ConsensusService(Service):
 
     def feed(self, work: Callable[[], None]) -> None:
         """Run an input now, or after the block that is being applied, then carry out the effects."""
-        if not self.running or self._failed:
-            return
-        if self.participant.busy:
-            self._held_back.append(work)
-            return
-        work()
-        self._after_input()
+        if self.running and not self._failed:
+            self._pump.feed(work)
 
     def in_one_go(self, work: Callable[[], None]) -> None:
         """Run several inputs; what follows from them is done once. Not to be nested."""
-        if not self.running or self._failed or self.participant.busy or self._pumping:
+        if self.running and not self._failed:
+            self._pump.in_one_go(work)
+        else:
             work()
-            return
-        self._pumping = True
-        self.participant.begin()
-        try:
-            work()
-        finally:
-            self._pumping = False
-            self.participant.end(self.now_ms())
-        self._after_input()
-
-    def _after_input(self) -> None:
-        if self._pumping:
-            return
-        self._carry_out_all()
-        self._schedule_flush()
-
-    def _carry_out_all(self) -> None:
-        self._pumping = True
-        try:
-            while effects := self.participant.take_effects():
-                for effect in effects:
-                    self._carry_out(effect)
-        finally:
-            self._pumping = False
 
     def _tick(self) -> None:
         self.feed(self._look_at_clock)
@@ -486,18 +457,10 @@ class ConsensusService(Service):
         if self.participant.busy:
             self._reactor.callLater(0, self._step)
             return
-        self._after_input()
-        self._release()
+        self._pump.release()
 
-    def _release(self) -> None:
-        while self._held_back and not self.participant.busy:
-            work = self._held_back.popleft()
-            try:
-                work()
-            except Exception:
-                # Others wait behind it.
-                self.log.failure("an input failed that was held back")
-            self._after_input()
+    def _late_failure(self, error: Exception) -> None:
+        self.log.failure("an input failed that was held back", Failure(error))
 
     def _block_archived(self, effect: fx.BlockArchived) -> None:
         self._reports.block(effect, self.now_ms())

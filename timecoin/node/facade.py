@@ -15,13 +15,13 @@ from timecoin.consensus.status import Status, TxStatus
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.errors import SignatureInvalid, TxInvalid
 from timecoin.ledger.genesis import Genesis
-from timecoin.ledger.params import Parameters
 from timecoin.ledger.state import LedgerState
 from timecoin.mempool.admission import Prepared, made_by
 from timecoin.mempool.entry import Entry
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.consensus_service import ConsensusService
+from timecoin.node.genesis_facts import GenesisFacts
 from timecoin.node.reports import Reports
 from timecoin.node.storage_service import StorageService
 from timecoin.ops.ticks import ReactorTickMonitor
@@ -38,7 +38,7 @@ USER_AGENT = f"/timecoin:{__version__}/"
 _UNARCHIVED_CODE = 2 * 0x7FFFFFFF
 
 
-class Facade:
+class Facade(GenesisFacts):
     """Implements ``NodeFacade`` over the services of the node; ``ready`` tells whether they all run."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Facade:
         ticks: ReactorTickMonitor,
         stop: Callable[[], None],
     ) -> None:
-        self._genesis = genesis
+        super().__init__(genesis)
         self._storage = storage
         self._consensus = consensus
         self._sync = sync
@@ -69,21 +69,6 @@ class Facade:
         return self._consensus.participant
 
     # The node
-
-    @property
-    def network(self) -> str:
-        """Its network's name."""
-        return self._genesis.network
-
-    @property
-    def hrp(self) -> str:
-        """The prefix of its addresses."""
-        return self._genesis.network_info.hrp
-
-    @property
-    def parameters(self) -> Parameters:
-        """The network's parameters."""
-        return self._genesis.parameters
 
     def warming_up(self) -> str | None:
         """RPC starts after everything that it talks to."""

@@ -5,35 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from timecoin.ledger.genesis import Genesis
-from timecoin.ledger.params import Parameters
+from timecoin.node.genesis_facts import GenesisFacts
 
 
-class WarmingUp:
+class WarmingUp(GenesisFacts):
     """What ``rpc.facade.NodeFacade`` is asked before there is a chain to speak of; ``state()`` goes into error -28."""
 
     def __init__(
         self, genesis: Genesis, state: Callable[[], str], now_ms: Callable[[], int], stop: Callable[[], None]
     ) -> None:
-        self._genesis = genesis
+        super().__init__(genesis)
         self._state = state
         self._stop = stop
         self.now_ms = now_ms
         self._started = now_ms()
-
-    @property
-    def network(self) -> str:
-        """Its network's name."""
-        return self._genesis.network
-
-    @property
-    def hrp(self) -> str:
-        """The prefix of its addresses."""
-        return self._genesis.network_info.hrp
-
-    @property
-    def parameters(self) -> Parameters:
-        """The network's parameters."""
-        return self._genesis.parameters
 
     def warming_up(self) -> str | None:
         """How far joining has come; never None."""

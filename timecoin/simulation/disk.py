@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from timecoin.ledger.assembly import Assembled
-from timecoin.ledger.coins import Coin
-from timecoin.ledger.first import first_block
 from timecoin.ledger.genesis import Genesis
-from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit
+from timecoin.simulation.memory_chain import MemoryChain
 from timecoin.simulation.memory_log import MemoryLease, MemoryLog
 from timecoin.storage.journal import Journal
 
@@ -26,14 +23,14 @@ class Ending(Enum):
     DAMAGED = "damaged"
 
 
-class Disk:
+class Disk(MemoryChain):
     """One node's disk. ``draw`` gives the journal's leases their random bytes.
 
     Writes are atomic, as ZODB's transactions are: a crash finds each one either done or not at all.
     """
 
     def __init__(self, genesis: Genesis, draw: Callable[[int], bytes]) -> None:
-        self._genesis = genesis
+        super().__init__(genesis)
         self._draw = draw
         self.journal: Journal
         self.format()
@@ -41,12 +38,7 @@ class Disk:
     def format(self) -> None:
         """An empty disk: block 0 and no journal."""
         self.full = False
-        first = first_block(self._genesis)
-        self.ledger = first.state
-        self.coins: dict[bytes, Coin] = dict(first.delta.added)
-        self.places: dict[bytes, tuple[int, int]] = {tx.txid: (0, 0) for tx in first.block.transactions}
-        self.blocks: list[Block] = [first.block]
-        self.commits: list[Commit] = [EMPTY_COMMIT]
+        self.clear()
         self.log, self.lease = MemoryLog(), MemoryLease()
 
     def open(self) -> Journal:
@@ -54,18 +46,6 @@ class Disk:
         self.journal = Journal.on(self.log, self.lease, self._draw)
         self.log.mended()
         return self.journal
-
-    def store(self, assembled: Assembled, commit: Commit) -> None:
-        """Make a decided block the tip."""
-        block = assembled.block
-        for outpoint in assembled.delta.removed:
-            del self.coins[outpoint]
-        self.coins.update(assembled.delta.added)
-        for position, tx in enumerate(block.transactions):
-            self.places[tx.txid] = (block.header.height, position)
-        self.blocks.append(block)
-        self.commits.append(commit)
-        self.ledger = assembled.state
 
     def backup(self) -> Backup:
         """A copy of chain and journal as they are now; the lease is never part of one."""
@@ -97,28 +77,3 @@ class Backup:
         self.coins, self.places = dict(disk.coins), dict(disk.places)
         self.blocks, self.commits = list(disk.blocks), list(disk.commits)
         self.log = disk.log.copied()
-
-
-class Reader:
-    """The coins at the tip, as a job reads them."""
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        self.open = True
-
-    def __call__(self, outpoint: bytes) -> Coin | None:
-        """The coin at an unspent outpoint."""
-        assert self.open
-        return self._disk.coins.get(outpoint)
-
-    def archived_in(self, txid: bytes, epoch: int) -> int | None:
-        """The height of the block of ``epoch`` that holds ``txid``."""
-        assert self.open
-        place = self._disk.places.get(txid)
-        if place is None or self._disk.blocks[place[0]].header.epoch != epoch:
-            return None
-        return place[0]
-
-    def close(self) -> None:
-        """No more is looked up."""
-        self.open = False

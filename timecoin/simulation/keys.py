@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import ClassVar
 
 from timecoin.primitives.hashes import hash160, sha256
 from timecoin.primitives.script import p2wpkh, p2wpkh_script_code
@@ -16,14 +17,15 @@ BACKEND = get_backend()
 
 @dataclass(frozen=True)
 class Key:
-    """A key pair by name."""
+    """A key pair by name; the same name is the same key in every process. ``realm`` tells those of tests apart."""
 
     name: str
+    realm: ClassVar[bytes] = b"simulation"
 
     @cached_property
     def secret(self) -> bytes:
         """32 bytes."""
-        return sha256(b"timecoin/simulation/" + self.name.encode())
+        return sha256(b"timecoin/%b/%b" % (self.realm, self.name.encode()))
 
     @cached_property
     def public(self) -> bytes:

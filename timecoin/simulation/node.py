@@ -7,9 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from typing import TYPE_CHECKING
 
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
@@ -20,7 +18,6 @@ from timecoin.consensus.permit import SigningPermit
 from timecoin.consensus.records import RecordKind
 from timecoin.consensus.restoring import Restored
 from timecoin.ledger.assembly import Assembled
-from timecoin.ledger.coins import Coin
 from timecoin.ledger.errors import BlockInvalid, TxInvalid
 from timecoin.ledger.witness import Check
 from timecoin.mempool.admission import Prepared
@@ -30,14 +27,16 @@ from timecoin.node.gossip import Gossip
 from timecoin.node.intake import Intake
 from timecoin.node.pacing import FlushPace
 from timecoin.node.peer_view import GossipPeer
+from timecoin.node.pump import Pump
 from timecoin.node.shelf import BundleShelf
 from timecoin.p2p import messages as wire
 from timecoin.primitives.block import Commit
 from timecoin.primitives.transaction import Transaction
 from timecoin.simulation.clock import MILLISECOND, SECOND
-from timecoin.simulation.disk import Crash, Disk, Ending, Reader
+from timecoin.simulation.disk import Crash, Disk, Ending
 from timecoin.simulation.keys import BACKEND, Key
 from timecoin.simulation.link import Link
+from timecoin.simulation.memory_chain import ReadsChain
 from timecoin.simulation.trace import Records, on_disk
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ SHELF_BYTES = 8 << 20
 Writes = deque[tuple[Callable[[], None], Callable[[], None]]]
 
 
-class Node:
+class Node(ReadsChain):
     """A masternode when ``operator``'s key is in the set, else a follower.
 
     ``clock_error`` (microseconds) and ``drift`` (parts per million since ``drift_since``) make its clock wrong,
@@ -61,6 +60,7 @@ class Node:
     stopped.
     """
 
+    disk: Disk
     participant: Participant
     gossip: Gossip
     intake: Intake
@@ -129,11 +129,10 @@ class Node:
         self.links = {}
         self.frozen = None
         self.world.note(self, "starts", on_disk(disk))
-        self._held_back: deque[Callable[[], None]] = deque()
         self._questions: list[tuple[Callable[[bool], None], bool]] = []
         self._journal_writes: Writes = deque()
         self._chain_writes: Writes = deque()
-        self._pumping = self._ticking = False
+        self._ticking = False
         self._compare_at = 0
         self._flush_due: int | None = None
         self._pace = FlushPace()
@@ -146,6 +145,7 @@ class Node:
             permit=SigningPermit(intact=journal.intact, fresh=journal.fresh, silent_until=journal.barred_through),
             max_pool_bytes=MAX_POOL_BYTES,
         )
+        self._pump = Pump(self.participant, self._carry_out, self._schedule_flush, fail_at_once, self.now_ms)
         shelf = BundleShelf(SHELF_BYTES)
         self._shelf = shelf
         self.gossip = Gossip(self.participant, shelf, self._send_journaled_bundle)
@@ -159,9 +159,9 @@ class Node:
         for position, record in entries:
             self._remember_position(record, position)
         self.participant.restore(Restored([record for _, record in entries], self.now_ms()))
-        self._carry_out_all()
+        self._pump.drain()
         self.participant.start(self.now_ms())
-        self._after_input()
+        self._pump.settle()
         self.world.connect_all(self)
         self._tick()
 
@@ -300,11 +300,7 @@ class Node:
 
     def feed(self, work: Callable[[], None]) -> None:
         """Run an input now, or after the block that is being applied."""
-        if self.participant.busy:
-            self._held_back.append(work)
-            return
-        work()
-        self._after_input()
+        self._pump.feed(work)
 
     def ask(self, checks: Sequence[Check], answer: Callable[[bool], None]) -> None:
         """Verify signatures; the answers come a moment later, in the order of the questions and in one go."""
@@ -314,32 +310,7 @@ class Node:
 
     def _answer(self) -> None:
         questions, self._questions = self._questions, []
-        if self.participant.busy:
-            _answer_all(questions)
-            return
-        self._pumping = True
-        self.participant.begin()
-        try:
-            _answer_all(questions)
-        finally:
-            self._pumping = False
-            self.participant.end(self.now_ms())
-        self._after_input()
-
-    def _after_input(self) -> None:
-        if self._pumping:
-            return
-        self._carry_out_all()
-        self._schedule_flush()
-
-    def _carry_out_all(self) -> None:
-        self._pumping = True
-        try:
-            while effects := self.participant.take_effects():
-                for effect in effects:
-                    self._carry_out(effect)
-        finally:
-            self._pumping = False
+        self._pump.in_one_go(lambda: _answer_all(questions))
 
     # Journal ticks, as the consensus service does them
 
@@ -511,51 +482,7 @@ class Node:
         if self.participant.busy:
             self.later(0, self._step)
             return
-        self._after_input()
-        while self._held_back and not self.participant.busy:
-            self._held_back.popleft()()
-            self._after_input()
-
-    # Storage, as consensus, sync and gossip read it
-
-    def coin(self, outpoint: bytes) -> Coin | None:
-        """The coin in the UTXO set at the tip."""
-        return self.disk.coins.get(outpoint)
-
-    def archived(self, txid: bytes) -> tuple[int, int] | None:
-        """Height and position of an archived transaction."""
-        return self.disk.places.get(txid)
-
-    def coin_reader(self) -> Reader:
-        """The UTXO set for a job."""
-        return Reader(self.disk)
-
-    @property
-    def ledger_height(self) -> int:
-        """The durable tip."""
-        return self.disk.ledger.height
-
-    def blocks_with_commits(self, start: int, count: int, max_bytes: int) -> Deferred[list[tuple[bytes, bytes]]]:
-        """Blocks for a peer that lags."""
-        pairs = zip(self.disk.blocks[start : start + count], self.disk.commits[start:], strict=False)
-        found: list[tuple[bytes, bytes]] = []
-        size = 0
-        for block, commit in pairs:
-            pair = block.encode(), commit.encode()
-            size += len(pair[0]) + len(pair[1]) + 16
-            if found and size > max_bytes:
-                break
-            found.append(pair)
-        return succeed(found)
-
-    def headers_with_commits(self, start: int, count: int) -> Deferred[list[tuple[bytes, bytes]]]:
-        """Headers and commits of the chain."""
-        pairs = zip(self.disk.blocks[start : start + count], self.disk.commits[start:], strict=False)
-        return succeed([(block.header.encode(), commit.encode()) for block, commit in pairs])
-
-    def in_reading_thread(self, work: Callable[..., Any], *arguments: object) -> Deferred[Any]:
-        """Work that a real node gives to a thread."""
-        return maybeDeferred(work, *arguments)
+        self._pump.release()
 
     def _send_journaled_bundle(self, peer: GossipPeer, signer: int, sequence: int) -> None:
         position = self._shelf.position(signer, sequence)
@@ -590,6 +517,11 @@ class Node:
 def _answer_all(questions: Sequence[tuple[Callable[[bool], None], bool]]) -> None:
     for answer, good in questions:
         answer(good)
+
+
+def fail_at_once(error: Exception) -> None:
+    """Nothing may fail late in a simulated node."""
+    raise error
 
 
 def _nothing_more() -> None:
