@@ -13,6 +13,7 @@ PLACES = {
     "devnet": "timecoin.cli.devnet:devnet",
     "demo-payment": "timecoin.cli.payment_demo:demo_payment",
     "simulate": "timecoin.cli.simulate:simulate",
+    "verify-proof": "timecoin.cli.verify_proof:verify_proof",
 }
 
 
