@@ -49,6 +49,11 @@ class FoundTest(SynchronousTestCase):
         outcome = live(make_plan(Options(seed=203986, nodes=4, epochs=1)))
         self.assertIsNone(outcome.violation)
 
+    def test_a_rejection_that_waits_for_the_disk_at_the_end_is_no_loss(self) -> None:
+        """The observer took it for one: a rival had become final in the last milliseconds of the life."""
+        outcome = live(make_plan(Options(seed=600557, nodes=4, epochs=1)))
+        self.assertIsNone(outcome.violation)
+
     def test_many_newcomers_at_once(self) -> None:
         """Newcomers ended the doubt of a fresh journal only in the first epoch of their membership, and were silent in
         it: where they had a third of the power that epoch never closed."""

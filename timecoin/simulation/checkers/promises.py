@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from timecoin.consensus import effects as fx
 from timecoin.consensus.effects import Change
 from timecoin.consensus.records import RecordKind, decode_pending, decode_record
+from timecoin.consensus.status import Status
 from timecoin.primitives.transaction import Transaction
 from timecoin.simulation.checkers.chain import Chain
 from timecoin.simulation.checkers.sets import Sets
@@ -123,9 +124,17 @@ class Promises:
             missing -= self._rejected.get(node.index, set())
             kept = set(node.participant.pending()) if node.up else missing
             for txid in sorted(missing - kept):
+                if _is_rejected(node, txid):
+                    continue
                 tx = self._statements.transactions[txid]
                 if all(outpoint in self._chain.unspent for outpoint in tx.outpoints()):
                     raise Violation("lost", f"node {node.index} took {_name(txid)} and knows nothing of it any more")
+
+
+def _is_rejected(node: Node, txid: bytes) -> bool:
+    """It is rejected there, and the report of that waits for the disk."""
+    status = node.participant.finality.status(txid) if node.up else None
+    return status is not None and status.status is Status.REJECTED
 
 
 def _name(txid: bytes) -> str:
