@@ -44,8 +44,8 @@ class FoundTest(SynchronousTestCase):
         self.assertIsNone(outcome.violation)
 
     def test_who_withholds_bodies_is_not_the_only_one_asked(self) -> None:
-        """Whoever named a body was asked in turn, but the turn went on while an answer was waited for: of three signers it
-        came to the same liar every time, until the payment expired."""
+        """Whoever named a body was asked in turn, but the turn went on while an answer was waited for: of three signers
+        it came to the same liar every time, until the payment expired."""
         outcome = live(make_plan(Options(seed=203986, nodes=4, epochs=1)))
         self.assertIsNone(outcome.violation)
 
