@@ -63,6 +63,7 @@ class FakeNode:
         self.warmup: str | None = None
         self.base = 0
         self.stopped = False
+        self.free: int | None = 5 << 30
         self.submitted: list[Transaction] = []
         self.submit_answer: Deferred[Hash] | Exception | None = None
         self.previews: list[face.Preview] = []
@@ -202,3 +203,9 @@ class FakeNode:
 
     def reactor(self) -> face.ReactorInfo:
         return face.ReactorInfo(100, 0.1, 9.5, 12.0)
+
+    def finality_latency(self) -> face.LatencyInfo:
+        return face.LatencyInfo(3, 24, 80, 80)
+
+    def disk_free(self) -> int | None:
+        return self.free

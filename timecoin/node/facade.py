@@ -95,6 +95,14 @@ class Facade(GenesisFacts):
         lateness = self._ticks.report()
         return face.ReactorInfo(lateness.samples, lateness.p50_ms, lateness.p99_ms, lateness.max_ms)
 
+    def finality_latency(self) -> face.LatencyInfo:
+        """How long the newest payments took."""
+        return self._reports.latency.report()
+
+    def disk_free(self) -> int | None:
+        """Bytes free where the data directory is."""
+        return self._storage.disk_free()
+
     # The chain
 
     def tip(self) -> LedgerState:

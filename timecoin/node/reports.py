@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall
 from timecoin.consensus import effects as fx
 from timecoin.consensus.status import Status
 from timecoin.node.feed import Feed
+from timecoin.node.latency import Latency
 from timecoin.ops.metrics import NodeMetrics
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import Transaction
@@ -51,6 +52,7 @@ class Reports:
         self._wake_call: IDelayedCall | None = None
         self._blocks = {kind: metrics.blocks.labels(name) for kind, name in ((True, "closing"), (False, "interim"))}
         self._time_to_final = metrics.time_to_final
+        self.latency = Latency()
         self._events: deque[FinalityEvent] = deque(maxlen=MAX_EVENTS)
         self._first = self.feed.last + 1
         self._last = self.feed.last
@@ -74,6 +76,7 @@ class Reports:
             self._tell(report, now)
         if report.change is fx.Change.FINAL and report.milliseconds is not None:
             self._time_to_final.observe(report.milliseconds / 1000)
+            self.latency.add(report.milliseconds)
         if report.change in _SETTLED and self._waiters:
             for waiter in self._waiters.pop(report.txid, ()):
                 waiter.callback(None)

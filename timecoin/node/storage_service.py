@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -262,6 +263,13 @@ class StorageService(Service):
     def size_on_disk(self) -> int:
         """Bytes of the data directory's storages that are plain files."""
         return sum(path.stat().st_size for path in self._directory.path.glob("*.fs"))
+
+    def disk_free(self) -> int | None:
+        """Bytes free to this process where the data directory is; None where the system does not tell."""
+        try:
+            return shutil.disk_usage(self._directory.path).free
+        except OSError:
+            return None
 
     @property
     def ledger_height(self) -> int:

@@ -207,6 +207,16 @@ class ReactorInfo:
     max_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class LatencyInfo:
+    """Milliseconds from first sight to final over ``samples`` payments, None before the first."""
+
+    samples: int
+    p50_ms: int | None
+    p99_ms: int | None
+    max_ms: int | None
+
+
 class NodeFacade(Protocol):
     """The node as RPC methods see it."""
 
@@ -302,3 +312,9 @@ class NodeFacade(Protocol):
 
     def reactor(self) -> ReactorInfo:
         """How late the reactor is."""
+
+    def finality_latency(self) -> LatencyInfo:
+        """How long the newest payments took to become final."""
+
+    def disk_free(self) -> int | None:
+        """Bytes free where the data directory is; None where the system does not tell."""

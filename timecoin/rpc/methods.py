@@ -9,6 +9,7 @@ from timecoin.rpc import (
     methods_masternode,
     methods_mempool,
     methods_network,
+    methods_status,
 )
 from timecoin.rpc.table import Method, make_table
 
@@ -19,6 +20,7 @@ _MODULES = (
     methods_masternode,
     methods_mempool,
     methods_network,
+    methods_status,
 )
 
 
