@@ -1,0 +1,71 @@
+"""Files that held secrets: overwritten before they are removed, as far as the file system lets that mean anything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from timecoin.storage.files import sync_directory
+
+__all__ = ["discard_leftovers", "discard_new", "new_name", "replace_file", "wipe"]
+
+_BLOCK: Final = 1 << 16
+_OLD, _NEW = ".old", ".new"
+_BESIDE: Final = (".index", ".tmp", ".lock")
+
+
+def wipe(path: Path) -> None:
+    """Overwrite the file *path* with zeros and remove it; nothing happens when there is none. ``OSError``."""
+    try:
+        stream = path.open("r+b", buffering=0)
+    except FileNotFoundError:
+        return
+    with stream:
+        left = os.fstat(stream.fileno()).st_size
+        while left > 0:
+            left -= stream.write(bytes(min(left, _BLOCK))) or 0
+        os.fsync(stream.fileno())
+    path.unlink()
+    sync_directory(path.parent)
+
+
+def new_name(path: Path) -> Path:
+    """Where the file that is to replace *path* is written first."""
+    return path.with_name(path.name + _NEW)
+
+
+def replace_file(path: Path) -> None:
+    """Let the finished file at :func:`new_name` take the place of *path*, and wipe what *path* was; ``OSError``.
+
+    At any moment *path* is the old or the new file, whole; what a crash leaves, :func:`discard_leftovers` removes.
+    """
+    old = path.with_name(path.name + _OLD)
+    os.link(path, old)
+    _beside(path)
+    os.replace(new_name(path), path)
+    sync_directory(path.parent)
+    wipe(old)
+    discard_new(path)
+
+
+def discard_new(path: Path) -> None:
+    """Remove an unfinished file at :func:`new_name` and what ZODB put beside it; ``OSError``."""
+    wipe(new_name(path))
+    _beside(new_name(path))
+
+
+def discard_leftovers(path: Path) -> None:
+    """Remove what an interrupted :func:`replace_file` left beside *path*; ``OSError``."""
+    old = path.with_name(path.name + _OLD)
+    if old.exists() and path.exists() and old.samefile(path):
+        old.unlink()
+    if path.exists():
+        wipe(old)
+        discard_new(path)
+    wipe(path.with_name(path.name + ".tmp"))
+
+
+def _beside(path: Path) -> None:
+    for end in _BESIDE:
+        wipe(path.with_name(path.name + end))
