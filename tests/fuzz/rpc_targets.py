@@ -16,9 +16,10 @@ from twisted.python.failure import Failure
 from tests.fuzz.checking import NotTheSame, Target
 from tests.rpc.fake_node import FakeNode
 from timecoin.rpc import errors, server
+from timecoin.rpc.auth import Gate
 from timecoin.rpc.client import RpcFailure, RpcUnreachable, read_batch, read_call, value_of
 from timecoin.rpc.cookie import Cookie, basic
-from timecoin.rpc.dispatch import Dispatcher, Reply
+from timecoin.rpc.dispatch import Bounds, Dispatcher, Reply
 from timecoin.rpc.errors import RpcError
 from timecoin.rpc.methods import all_methods
 from timecoin.rpc.server import Limits, RpcFactory
@@ -44,7 +45,7 @@ class StrictDispatcher(Dispatcher):
 
 def _dispatcher() -> tuple[Clock, StrictDispatcher]:
     clock = Clock()
-    return clock, StrictDispatcher(clock, Context(FakeNode(clock), all_methods()), max_batch=20)
+    return clock, StrictDispatcher(clock, Context(FakeNode(clock), all_methods()), Bounds(batch=20))
 
 
 def _body(data: bytes) -> None:
@@ -98,7 +99,7 @@ def _connection(data: bytes, size: int, *, quick: bool) -> tuple[list[tuple[byte
     clock, dispatcher = _dispatcher()
     cookie = Cookie(Path("nowhere"))
     cookie._text, cookie.header = PASSWORD, AUTHORIZATION
-    factory = RpcFactory(clock, dispatcher, cookie, Limits(2, 5_000, 30))
+    factory = RpcFactory(clock, dispatcher, Gate(cookie), Limits(2, 5_000, 30))
     channel, transport = factory.buildProtocol(None), _Transport()
     with patch.object(server, "recognise", server.recognise if quick else lambda data: None):
         channel.makeConnection(transport)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rpc.fake_node import FakeNode, pay
 from timecoin.primitives.hashes import display
-from timecoin.rpc.dispatch import Dispatcher, Reply
+from timecoin.rpc.dispatch import Bounds, Dispatcher, Reply
 from timecoin.rpc.methods import all_methods
 from timecoin.rpc.table import Context
 
@@ -20,7 +20,7 @@ class DispatchCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.node = FakeNode(self.clock)
-        self.dispatcher = Dispatcher(self.clock, Context(self.node, all_methods()), max_batch=1000)
+        self.dispatcher = Dispatcher(self.clock, Context(self.node, all_methods()), Bounds(batch=1000))
 
     def answer(self, body: bytes) -> Reply:
         answer = self.dispatcher.answer(body)
@@ -42,9 +42,7 @@ class SingleTests(DispatchCase):
         self.assertEqual(reply, Reply(200, b'{"result":1,"error":null,"id":"x"}\n'))
 
     def test_what_may_be_left_out(self) -> None:
-        self.assertEqual(
-            self.answer(b'{"method":"getblockcount"}').body, b'{"result":1,"error":null,"id":null}\n'
-        )
+        self.assertEqual(self.answer(b'{"method":"getblockcount"}').body, b'{"result":1,"error":null,"id":null}\n')
         self.assertEqual(self.answer(b'{"method":"getblockcount","params":null,"jsonrpc":"1.0"}').status, 200)
 
     def test_no_json(self) -> None:
@@ -123,9 +121,7 @@ class BatchTests(DispatchCase):
     def test_calls_of_one_method_wait_together(self) -> None:
         self.node.submit_answer = gate = Deferred()
         txs = [pay(n) for n in range(3)]
-        calls = [
-            {"method": "sendrawtransaction", "params": [tx.raw.hex()], "id": n} for n, tx in enumerate(txs)
-        ]
+        calls = [{"method": "sendrawtransaction", "params": [tx.raw.hex()], "id": n} for n, tx in enumerate(txs)]
         answer = self.dispatcher.answer(json.dumps([*calls, {"method": "stop"}]).encode())
         assert isinstance(answer, Deferred)
         self.assertEqual(self.node.submitted, txs)

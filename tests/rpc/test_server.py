@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rpc.fake_node import FakeNode, pay
+from timecoin.rpc.auth import Gate
 from timecoin.rpc.cookie import Cookie
 from timecoin.rpc.dispatch import Dispatcher
 from timecoin.rpc.methods import all_methods
@@ -43,7 +44,7 @@ class ServerCase(SynchronousTestCase):
         self.node = FakeNode(self.clock)
         self.cookie = Cookie(Path(self.mktemp()))
         dispatcher = Dispatcher(self.clock, Context(self.node, all_methods()))
-        self.factory = RpcFactory(self.clock, dispatcher, self.cookie, Limits(2, 5_000, 30))
+        self.factory = RpcFactory(self.clock, dispatcher, Gate(self.cookie), Limits(2, 5_000, 30))
         self.channel, self.transport = self.connect()
 
     def connect(self) -> tuple[Any, Transport]:
@@ -115,7 +116,7 @@ class UsualTests(ServerCase):
 
     def test_other_methods_and_paths(self) -> None:
         self.assertIn(b"HTTP/1.1 405 ", self.send(self.request(b"", start=b"GET / HTTP/1.1")))
-        self.assertIn(b"HTTP/1.1 404 ", self.send(self.request(start=b"POST /wallet/x HTTP/1.1")))
+        self.assertIn(b"HTTP/1.1 404 ", self.send(self.request(start=b"POST /other HTTP/1.1")))
         self.assertAnswered(self.send(self.request()))
 
     def test_no_http(self) -> None:

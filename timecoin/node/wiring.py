@@ -43,6 +43,7 @@ from timecoin.p2p.handshake import Identity, Masternode
 from timecoin.p2p.netaddress import NetAddress, parse_address
 from timecoin.p2p.service import P2PService
 from timecoin.primitives.signing import SignatureBackend, get_backend
+from timecoin.rpc.dispatch import Bounds
 from timecoin.rpc.facade import NodeFacade
 from timecoin.rpc.server import Limits
 from timecoin.rpc.service import RpcService
@@ -308,7 +309,8 @@ class Node:
     def _rpc_service(self, node: NodeFacade) -> RpcService:
         config = self._config
         limits = Limits(config.rpc.max_connections, config.rpc.max_request_bytes, config.rpc.timeout)
-        return RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, limits, config.rpc.max_batch)
+        bounds = Bounds(batch=config.rpc.max_batch)
+        return RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, limits, bounds)
 
 
 def build(config: Config, reactor: Any, wall: Callable[[], float] | None = None) -> RootService:

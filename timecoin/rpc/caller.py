@@ -15,6 +15,11 @@ class Caller:
     wallet: str | None = None
     address: str = ""
 
+    @property
+    def account(self) -> tuple[str, str]:
+        """To whom heavy work is charged: the user at one IP address, through whatever connections."""
+        return self.user, self.address.rpartition(":")[0]
+
 
 #: A call from inside the process.
 NOBODY = Caller()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 
@@ -31,6 +32,40 @@ def decode(data: bytes) -> Any:
 def encode(value: Any) -> bytes:
     """``value`` as JSON text."""
     return _encoder.encode(value)
+
+
+class Encoded(bytes):
+    """JSON text that stands for the value it holds."""
+
+
+_CHUNK, _DEPTH = 100, 2
+
+
+def pieces(value: Any, depth: int = _DEPTH) -> Iterator[bytes]:
+    """The JSON text of a value in pieces, large arrays and objects of the outer levels in steps."""
+    if depth and isinstance(value, dict):
+        yield from _object_pieces(value, depth)
+    elif depth and isinstance(value, list) and len(value) > 1:
+        yield from _array_pieces(value, depth)
+    else:
+        yield encode(value)
+
+
+def _object_pieces(value: dict[Any, Any], depth: int) -> Iterator[bytes]:
+    separator = b"{"
+    for key, member in value.items():
+        yield separator + encode(str(key)) + b":"
+        yield from pieces(member, depth - 1)
+        separator = b","
+    yield b"}" if value else b"{}"
+
+
+def _array_pieces(value: list[Any], depth: int) -> Iterator[bytes]:
+    separator = b"["
+    for start in range(0, len(value), _CHUNK):
+        yield separator + encode(value[start : start + _CHUNK])[1:-1]
+        separator = b","
+    yield b"]"
 
 
 def amount(units: int) -> Amount:

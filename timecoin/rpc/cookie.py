@@ -15,6 +15,8 @@ USER = "__cookie__"
 class Cookie:
     """The password of a running server; ``path`` holds ``__cookie__:HEX`` from ``write`` to ``remove``."""
 
+    user = USER
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._text = f"{USER}:{secrets.token_hex(32)}"
@@ -41,17 +43,24 @@ class Cookie:
         """Whether the value of an Authorization header carries this password; compares in constant time."""
         if compare_digest(header, self.header):
             return True
-        scheme, _, encoded = header.partition(b" ")
-        try:
-            given = base64.b64decode(encoded.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            return False
-        return scheme.lower() == b"basic" and compare_digest(given, self._text.encode("ascii"))
+        given = credentials(header)
+        return given is not None and compare_digest(given, self._text.encode("ascii"))
+
+
+def credentials(header: bytes) -> bytes | None:
+    """``user:password`` in the value of an Authorization header; None when it holds none."""
+    scheme, _, encoded = header.partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def basic(text: str) -> bytes:
     """The Authorization header's value for ``user:password``."""
-    return b"Basic " + base64.b64encode(text.encode("ascii"))
+    return b"Basic " + base64.b64encode(text.encode("utf-8"))
 
 
 def read_cookie(path: Path) -> str:

@@ -1,15 +1,17 @@
 """JSON-RPC over HTTP: twisted.web's protocol with limits, and a short cut for the usual request (``quick``).
 
 A connection has one request under way; pipelined ones wait their turn, and the client is slowed by TCP when
-they pile up. Limits: connections, size of a request, time to send one. Who does not authenticate gets 401
-before any of the body is read.
+they pile up. Limits: addresses, connections, size of a request, time to send one. Who does not authenticate
+gets 401 before any of the body is read. A large answer leaves in slices.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
@@ -18,8 +20,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from timecoin.rpc.cookie import Cookie
+from timecoin.rpc.access import Network, is_allowed, text_of
+from timecoin.rpc.auth import Gate, Grant
+from timecoin.rpc.caller import Caller
 from timecoin.rpc.dispatch import Dispatcher, Reply
+from timecoin.rpc.outgoing import PIECE, Outgoing
 from timecoin.rpc.quick import recognise
 
 _REFUSAL_DELAY = 0.25
@@ -27,23 +32,43 @@ _MAX_HELD = 1 << 16
 _REASONS = {code: http.RESPONSES.get(code, b"") for code in (200, 204, 400, 401, 403, 404, 405, 413, 500, 503)}
 
 
+_TEXT = (401, 403, 404, 405, 413, 503)
+_WALLET = b"/wallet/"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on clients; ``timeout`` in seconds."""
+    """Bounds on clients; ``timeout`` in seconds; ``allowed``: networks besides this machine that may connect."""
 
     connections: int = 128
     request_bytes: int = 32 << 20
     timeout: int = 30
+    allowed: tuple[Network, ...] = ()
 
 
 def head(status: int, length: int, more: bytes = b"") -> bytes:
-    """The head of a response with a JSON body of ``length`` bytes."""
-    return b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n" % (
+    """The head of a response of ``length`` bytes: JSON, or plain text with the statuses that carry no answer."""
+    return b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n%bContent-Length: %d\r\n\r\n" % (
         status,
         _REASONS[status],
+        content_type(status),
         more,
         length,
     )
+
+
+def content_type(status: int) -> bytes:
+    """What a response of this status carries."""
+    return b"text/plain" if status in _TEXT else b"application/json"
+
+
+def wallet_of(path: bytes) -> str | None:
+    """NAME of ``/wallet/NAME``, None for ``/``. Raises KeyError for any other path (UnicodeDecodeError: no text)."""
+    if path == b"/":
+        return None
+    if not path.startswith(_WALLET):
+        raise KeyError(path)
+    return unquote_to_bytes(path[len(_WALLET) :]).decode("utf-8")
 
 
 class RpcRequest(http.Request):
@@ -52,12 +77,14 @@ class RpcRequest(http.Request):
     channel: RpcChannel
     content: Any
     _refused = False
+    _user: str | None = None
 
     def gotLength(self, length: int | None) -> None:
         """The head is complete: refuse here what will not be answered."""
         self.content = BytesIO()
         header = self.requestHeaders.getRawHeaders(b"authorization", [b""])[-1]
-        if not self.channel.factory.cookie.admits(header):
+        self._user = self.channel.factory.gate.user(header)
+        if self._user is None:
             self._refuse(401, b'WWW-Authenticate: Basic realm="jsonrpc"\r\n', _REFUSAL_DELAY)
         elif length is not None and length > self.channel.factory.limits.request_bytes:
             self._refuse(413)
@@ -75,15 +102,19 @@ class RpcRequest(http.Request):
         """The request is complete."""
         if self._refused:
             return
-        if self.path != b"/":
+        try:
+            wallet = wallet_of(self.uri)
+        except (KeyError, UnicodeDecodeError):
             self._reply(Reply(404, b""))
-        elif self.method != b"POST":
+            return
+        if self.method != b"POST":
             self._reply(Reply(405, b"JSONRPC server handles only POST requests"))
         else:
-            self._answer(self.content.read())
+            assert self._user is not None
+            self._answer(self.content.read(), self.channel.grant(self._user, wallet))
 
-    def _answer(self, body: bytes) -> None:
-        answer = self.channel.factory.dispatcher.answer(body)
+    def _answer(self, body: bytes, grant: Grant) -> None:
+        answer = self.channel.factory.dispatcher.answer(body, grant)
         if isinstance(answer, Reply):
             self._reply(answer)
             return
@@ -94,10 +125,13 @@ class RpcRequest(http.Request):
         if self._disconnected or self.finished:
             return
         self.setResponseCode(reply.status)
-        self.setHeader(b"content-type", b"application/json")
+        self.setHeader(b"content-type", content_type(reply.status))
         self.setHeader(b"content-length", b"%d" % len(reply.body))
-        self.write(reply.body)
-        self.finish()
+        self.channel.send(reply.body, self.write, self._finish)
+
+    def _finish(self) -> None:
+        if not self._disconnected:
+            self.finish()
 
     def _refuse(self, status: int, more: bytes = b"", delay: float = 0) -> None:
         self._refused = True
@@ -105,7 +139,7 @@ class RpcRequest(http.Request):
 
 
 class RpcChannel(http.HTTPChannel):
-    """One client's connection.
+    """One client's connection, from ``address`` (``host:port``).
 
     It is *clean* while no byte of a request is in twisted.web's hands; only then is the short cut tried.
     """
@@ -113,10 +147,14 @@ class RpcChannel(http.HTTPChannel):
     requestFactory = RpcRequest
     factory: RpcFactory
     transport: Any
+    address = ""
     _clean = True
     _refusing = False
+    _waiting = False
     _begun = 0.0
     _answering: Deferred[Any] | None = None
+    _outgoing: Outgoing | None = None
+    _known: tuple[bytes, bytes, Grant] | None = None
 
     def __init__(self) -> None:
         http.HTTPChannel.__init__(self)
@@ -127,7 +165,7 @@ class RpcChannel(http.HTTPChannel):
         """Bytes from the client."""
         if self._refusing:
             return
-        if self._answering is not None:
+        if self._waiting:
             self._hold(data)
             return
         if self._clean:
@@ -153,7 +191,7 @@ class RpcChannel(http.HTTPChannel):
 
     def timeoutConnection(self) -> None:
         """The client was silent for long; while it waits for an answer that is its right."""
-        if self._answering is not None:
+        if self._waiting:
             self.setTimeout(self.timeOut)
         else:
             http.HTTPChannel.timeoutConnection(self)
@@ -161,9 +199,42 @@ class RpcChannel(http.HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone: nobody needs the answer."""
         self.factory.left(self)
+        if self._outgoing is not None:
+            self._outgoing.stop()
         if self._answering is not None:
             self._answering.cancel()
         http.HTTPChannel.connectionLost(self, reason)
+
+    def pauseProducing(self) -> None:
+        """The client reads too slowly."""
+        http.HTTPChannel.pauseProducing(self)
+        if self._outgoing is not None:
+            self._outgoing.pause()
+
+    def resumeProducing(self) -> None:
+        """The client has read."""
+        http.HTTPChannel.resumeProducing(self)
+        if self._outgoing is not None:
+            self._outgoing.resume()
+
+    def grant(self, user: str, wallet: str | None) -> Grant:
+        """What a user may do who calls over this connection."""
+        return Grant(Caller(user, wallet, self.address), self.factory.gate.methods(user))
+
+    def send(self, body: bytes, write: Callable[[bytes], object], done: Callable[[], object]) -> None:
+        """Send a body with ``write``, a large one in pieces, and call ``done``."""
+        if len(body) <= PIECE:
+            write(body)
+            done()
+            return
+
+        def finished() -> None:
+            self._outgoing = None
+            done()
+
+        clock, limits = self.factory.reactor, self.factory.limits
+        self._outgoing = Outgoing(clock, body, write, finished, self.transport.abortConnection, limits.timeout)
+        self._outgoing.go()
 
     def refuse(self, response: bytes, delay: float) -> None:
         """Answer with ``response`` after ``delay`` seconds and close; nothing more is read from the
@@ -183,34 +254,51 @@ class RpcChannel(http.HTTPChannel):
     def _quick(self, data: bytes) -> bytes:
         """Answer whole requests of the usual kind; returns what is left for twisted.web."""
         while data and (request := recognise(data)) is not None:
-            if (
-                not self.factory.cookie.admits(request.authorization)
-                or len(request.body) > self.factory.limits.request_bytes
-            ):
+            grant = self._admit(request.path, request.authorization)
+            if grant is None or len(request.body) > self.factory.limits.request_bytes:
                 return data
             data = data[request.end :]
-            answer = self.factory.dispatcher.answer(request.body)
+            self._waiting = True
+            answer = self.factory.dispatcher.answer(request.body, grant)
             if isinstance(answer, Reply):
-                self._write(answer)
-                continue
-            self._answering = answer
-            answer.addCallback(self._answered)
-            if self._answering is not None:
+                self._respond(answer)
+            else:
+                self._answering = answer
+                answer.addCallback(self._respond)
+            if self._waiting:
                 self._hold(data)
                 return b""
         return data
 
-    def _answered(self, reply: Reply) -> None:
-        was_waiting = bool(self._held)
+    def _admit(self, path: bytes, header: bytes) -> Grant | None:
+        """The grant for a header that this connection has not shown to be another's; None leaves it to
+        twisted.web, which refuses it."""
+        known = self._known
+        if known is not None and known[0] == path and known[1] == header:
+            return known[2]
+        user = self.factory.gate.user(header)
+        if user is None:
+            return None
+        grant = self.grant(user, wallet_of(path))
+        self._known = path, header, grant
+        return grant
+
+    def _respond(self, reply: Reply) -> None:
         self._answering = None
-        self._write(reply)
-        if was_waiting:
+        if len(reply.body) <= PIECE:
+            self.transport.write(head(reply.status, len(reply.body)) + reply.body)
+            self._responded()
+            return
+        self.transport.write(head(reply.status, len(reply.body)))
+        self.send(reply.body, self.transport.write, self._responded)
+
+    def _responded(self) -> None:
+        """The answer is sent; go on with what came meanwhile."""
+        self._waiting = False
+        if self._held:
             held, self._held, self._held_bytes = b"".join(self._held), [], 0
             self.transport.resumeProducing()
             self.dataReceived(held)
-
-    def _write(self, reply: Reply) -> None:
-        self.transport.write(head(reply.status, len(reply.body)) + reply.body)
 
     def _hold(self, data: bytes) -> None:
         """Keep what comes before its turn, and slow the client when it is much."""
@@ -220,26 +308,29 @@ class RpcChannel(http.HTTPChannel):
             self.transport.pauseProducing()
 
 
-class _Busy(Protocol):
-    """Tells a client that there are too many, and closes."""
+class _Refusal(Protocol):
+    """Tells a client that it may not come (403) or that there are too many (503), and closes."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
 
     def connectionMade(self) -> None:
         """A client too many."""
         assert self.transport is not None
-        self.transport.write(head(503, 0, b"Connection: close\r\n"))
+        self.transport.write(head(self._status, 0, b"Connection: close\r\n"))
         self.transport.loseConnection()
 
 
 class RpcFactory(http.HTTPFactory):
-    """Makes a channel for each client, up to the limit of connections."""
+    """Makes a channel for each client from where clients may come, up to the limit of connections."""
 
     _log = Logger()
     noisy = False
 
-    def __init__(self, reactor: Any, dispatcher: Dispatcher, cookie: Cookie, limits: Limits) -> None:
+    def __init__(self, reactor: Any, dispatcher: Dispatcher, gate: Gate, limits: Limits) -> None:
         http.HTTPFactory.__init__(self, timeout=limits.timeout, reactor=reactor)
         self.dispatcher = dispatcher
-        self.cookie = cookie
+        self.gate = gate
         self.limits = limits
         self.channels: set[RpcChannel] = set()
 
@@ -250,12 +341,14 @@ class RpcFactory(http.HTTPFactory):
         """Nothing to undo."""
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A channel, or a protocol that answers 503."""
+        """A channel, or a protocol that answers 403 or 503."""
+        if not is_allowed(addr, self.limits.allowed):
+            return _Refusal(403)
         if len(self.channels) >= self.limits.connections:
-            return _Busy()
+            return _Refusal(503)
         channel = RpcChannel()
         channel.factory = self
-
+        channel.address = text_of(addr)
         channel.timeOut = self.limits.timeout
         channel.callLater = self.reactor.callLater  # type: ignore[method-assign,assignment]
         self.channels.add(channel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,32 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
 
+from timecoin.rpc.access import is_local
+from timecoin.rpc.auth import Gate, Users
 from timecoin.rpc.cookie import Cookie
-from timecoin.rpc.dispatch import Dispatcher
+from timecoin.rpc.dispatch import Bounds, Dispatcher
 from timecoin.rpc.facade import NodeFacade
 from timecoin.rpc.methods import all_methods
 from timecoin.rpc.server import Limits, RpcFactory
+from timecoin.rpc.slices import Slices
 from timecoin.rpc.table import Context
 
 _FAREWELL, _LOOK = 0.5, 0.02
+_THREADS, _SWEEP = 2, 1.0
 
 
 class RpcService(Service):
-    """Serves ``node`` on Twisted server endpoint strings, with the password in ``cookie_path``."""
+    """Serves ``node`` on Twisted server endpoint strings, with the password in ``cookie_path`` and for ``users``.
+
+    ``factory.limits`` and ``dispatcher.bounds`` may be replaced while it runs.
+    """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -32,15 +44,19 @@ class RpcService(Service):
         endpoints: Sequence[str],
         cookie_path: Path,
         limits: Limits | None = None,
-        max_batch: int = 1000,
+        bounds: Bounds | None = None,
+        users: Users | None = None,
     ) -> None:
         self._reactor = reactor
         self._endpoints = tuple(endpoints)
         self._cookie = Cookie(cookie_path)
-        self.context = Context(node, all_methods())
-        self.factory = RpcFactory(
-            reactor, Dispatcher(reactor, self.context, max_batch), self._cookie, limits or Limits()
-        )
+        self.gate = Gate(self._cookie, users)
+        self._threads = ThreadPool(0, _THREADS, name="rpc")
+        self.context = Context(node, all_methods(), in_thread=self._in_thread, slices=Slices(reactor).collect)
+        self.dispatcher = Dispatcher(reactor, self.context, bounds)
+        self.factory = RpcFactory(reactor, self.dispatcher, self.gate, limits or Limits())
+        self._sweep = LoopingCall(self.dispatcher.cut_late)
+        self._sweep.clock = reactor
         self.ports: list[IListeningPort] = []
 
     def startService(self) -> Deferred[None]:
@@ -53,16 +69,32 @@ class RpcService(Service):
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop())
 
+    def _in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._threads, function, *args, **kwargs)
+
     async def _start(self) -> None:
         if not self._endpoints:
             return
+        self._warn()
         for endpoint in self._endpoints:
             self.ports.append(await serverFromString(self._reactor, endpoint).listen(self.factory))
         self._cookie.write()
+        self._threads.start()
+        self._sweep.start(_SWEEP, now=False)
+
+    def _warn(self) -> None:
+        unknown = sorted(self.gate.listed() - set(self.context.methods))
+        if unknown:
+            self._log.warn("white lists of RPC name unknown methods: {methods}", methods=", ".join(unknown))
+        open_wide = [each for each in self._endpoints if each.startswith("tcp") and not is_local(each)]
+        for each in open_wide:
+            self._log.warn("RPC on {endpoint} is plain HTTP: passwords can be read on the way", endpoint=each)
 
     async def _stop(self) -> None:
         if not self._endpoints:
             return
+        if self._sweep.running:
+            self._sweep.stop()
         self._cookie.remove()
         for port in self.ports:
             stopped = port.stopListening()
@@ -77,3 +109,5 @@ class RpcService(Service):
             waited += _LOOK
         for channel in list(self.factory.channels):
             channel.transport.abortConnection()
+        if self._threads.started:
+            self._threads.stop()

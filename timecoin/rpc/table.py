@@ -14,6 +14,8 @@ from timecoin.rpc.caller import NOBODY, Caller
 from timecoin.rpc.docstrings import Described, describe
 from timecoin.rpc.errors import IN_WARMUP, METHOD_NOT_FOUND, MISC_ERROR, RpcError
 from timecoin.rpc.facade import NodeFacade
+from timecoin.rpc.face_insight import Insight
+from timecoin.rpc.face_proofs import Proofs
 from timecoin.rpc.schemas import Schemas
 
 _P = ParamSpec("_P")
@@ -25,10 +27,18 @@ Answer: TypeAlias = Any
 
 @dataclass(slots=True)
 class Active:
-    """A call under way: its method and when it began (milliseconds since the Unix epoch)."""
+    """A call under way: its method, when it began and when it is cut (milliseconds since the Unix epoch), and
+    what it waits for; ``is_late`` once it was cut."""
 
     method: str
     since_ms: int
+    until_ms: int | None
+    waiting: Deferred[Any]
+    is_late: bool = False
+
+
+def _at_once(work: Iterable[Any]) -> Deferred[list[Any]]:
+    return maybeDeferred(list, work)
 
 
 @dataclass
@@ -45,6 +55,11 @@ class Context:
     caller: Caller = NOBODY
     #: Calls a function, in a thread where the node has threads: for what takes over a few milliseconds.
     in_thread: Callable[..., Deferred[Any]] = maybeDeferred
+    #: Collects what an iterator yields, in slices of a few milliseconds of the reactor.
+    slices: Callable[[Iterable[Any]], Deferred[list[Any]]] = _at_once
+
+    insight: Insight | None = None
+    proofs: Proofs | None = None
 
     def of(self, caller: Caller) -> Context:
         """The same for one caller; ``active`` and the rest are shared."""
@@ -57,14 +72,19 @@ class Context:
         """``in_thread`` with its types kept: ``await context.aside(derive, words)``."""
         return self.in_thread(function, *args, **kwargs)
 
+    def sliced(self, work: Iterable[_T]) -> Deferred[list[_T]]:
+        """``slices`` with its types kept: ``await context.sliced(show(tx) for tx in block.transactions)``."""
+        return self.slices(work)
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
     """One method. ``while_starting``: it answers before the node is ready.
 
-    ``cost`` is what a call takes of the node's time in units of the usual call (about 0.1 ms of the reactor);
-    the server bounds the costs under way. ``waits``: it spends its time waiting for something to happen, not
-    working, so it is bounded by number and not cut by the time limit of a call.
+    ``cost`` is what a call takes of the node's time in units of some milliseconds of the reactor, or a function
+    of the method's arguments after the context that tells it; 1 is the usual, light call. The server bounds the
+    costs of heavy ones under way (``dispatch.Bounds.cost`` at a time) and writes their answers out in slices.
+    ``waits``: a call may take as long as it takes, because it waits for something to happen.
     """
 
     name: str
@@ -73,7 +93,7 @@ class Method:
     parameters: tuple[Parameter, ...]
     aliases: dict[str, str]
     while_starting: bool
-    cost: int = 1
+    cost: int | Callable[..., int] = 1
     waits: bool = False
 
     @property
@@ -96,14 +116,24 @@ class Method:
             result = {}
         return help.full(self.name, self.parameters, self.said, result, schemas.named)
 
-    def invoke(self, context: Context, params: list[Any] | dict[str, Any]) -> Answer:
-        """Check the parameters and call; the answer may have to be awaited. Raises ``RpcError``."""
+    @property
+    def is_heavy(self) -> bool:
+        """Whether some call of it costs more than the usual."""
+        return self.cost != 1
+
+    def cost_of(self, arguments: list[Any]) -> int:
+        """What the call with these arguments costs."""
+        return self.cost(*arguments) if callable(self.cost) else self.cost
+
+    def arguments(self, context: Context, params: list[Any] | dict[str, Any]) -> list[Any]:
+        """The arguments of a call after the context. Raises ``RpcError``: -1 with the help when there are too
+        few or too many, -3 and -8 for wrong ones, -28 while the node starts."""
         given = positional(self.parameters, params, self.aliases) if isinstance(params, dict) else params
         if len(given) > len(self.parameters) or any(each.required for each in self.parameters[len(given) :]):
             raise RpcError(MISC_ERROR, self.text)
         if not self.while_starting and (reason := context.node.warming_up()) is not None:
             raise RpcError(IN_WARMUP, reason)
-        return self.call(context, *bind(self.parameters, given))
+        return bind(self.parameters, given)
 
 
 def method(
@@ -113,7 +143,7 @@ def method(
     name: str = "",
     while_starting: bool = False,
     aliases: dict[str, str] | None = None,
-    cost: int = 1,
+    cost: int | Callable[..., int] = 1,
     waits: bool = False,
 ) -> Method:
     """Make a method of a function with annotated parameters; ``aliases`` are older names of parameters.
