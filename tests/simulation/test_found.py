@@ -54,6 +54,13 @@ class FoundTest(SynchronousTestCase):
         outcome = live(make_plan(Options(seed=600557, nodes=4, epochs=1)))
         self.assertIsNone(outcome.violation)
 
+    def test_a_third_of_the_power_is_silent_beside_a_liar(self) -> None:
+        """Only the operator's word ends that (protocol.md 4): the liar was jailed, one of the three others had lost its
+        journal, and the observer expected the epoch to close."""
+        outcome = live(make_plan(Options(seed=601430, nodes=4, epochs=1)))
+        self.assertIsNone(outcome.violation)
+        self.assertGreater(outcome.epochs, 3)
+
     def test_many_newcomers_at_once(self) -> None:
         """Newcomers ended the doubt of a fresh journal only in the first epoch of their membership, and were silent in
         it: where they had a third of the power that epoch never closed."""

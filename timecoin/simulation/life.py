@@ -19,6 +19,7 @@ from timecoin.simulation.genesis import FUNDS, make_genesis, operator
 from timecoin.simulation.keys import Key
 from timecoin.simulation.mutants import mutated
 from timecoin.simulation.node import Node
+from timecoin.simulation.operators import end_silence, goes_on
 from timecoin.simulation.plan import Fault, Plan
 from timecoin.simulation.trace import Trace, on_disk
 from timecoin.simulation.users import Users, owners_outputs
@@ -201,6 +202,11 @@ class Life:
         clock, liveness = self.world.clock, self.world.observer.liveness
         # Connections that broke a moment ago are made again.
         clock.run_until(clock.now + SECOND)
+        if not goes_on(self.world, self.honest):
+            end_silence(self.world, self.honest)
+            if not goes_on(self.world, self.honest):
+                self.world.note(None, "STANDS STILL", "a third or more of the power is silent or Byzantine")
+                return
         expected = self.users.insist(self.honest)
         silent = [node for node in self.honest if node.participant.signer is not None and not node.participant.may_sign]
         faulty = sum([not seat.honest for seat in self.plan.seats]) + len(silent)

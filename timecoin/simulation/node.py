@@ -509,6 +509,12 @@ class Node(ReadsChain):
         self.guard(lambda: self.feed(lambda: self._admit(prepared)))
         return True
 
+    def sign_anyway(self) -> None:
+        """As its operator's ``masternode sign-anyway``."""
+        self.world.note(self, "SIGNS ANYWAY", f"from e{self.epoch} on")
+        self.disk.journal.sign_anyway()
+        self.guard(lambda: self.feed(lambda: self.participant.sign_anyway(self.now_ms())))
+
     def _admit(self, prepared: Prepared) -> None:
         with contextlib.suppress(TxInvalid, NotAdmitted):
             self.participant.admit(prepared, self.now_ms(), local=True)

@@ -89,9 +89,9 @@ class Liveness:
         )
 
     def judge(self, honest: Iterable[Node]) -> None:
-        """The deadline has come; raises ``Violation`` when a promise was not kept."""
+        """The deadline has come; raises ``Violation`` when a promise was made and not kept."""
         nodes = list(honest)
-        if self.kept(nodes):
+        if not self.begun or self.kept(nodes):
             return
         late = [node for node in nodes if node.epoch < self._epoch + EPOCHS]
         if late:

@@ -61,6 +61,10 @@ class Statements:
         """Signers whose acks of a transaction were seen in an epoch."""
         return _bits(self.book(epoch).acks.get(txid, 0))
 
+    def has_signed(self, epoch: int, signer: int) -> bool:
+        """Was anything by an honest signer seen in an epoch?"""
+        return any(place[1] == signer for place in self.book(epoch).said)
+
     def see(self, kind: type[Signed], raw: bytes, *, durable: bool, own_key: bytes | None) -> None:
         """A message of ``kind`` was written (``durable``) or sent, by the holder of ``own_key``."""
         try:
