@@ -28,10 +28,9 @@ class Options(usage.Options):
     synopsis = "[options]"
     longdesc = "Runs a TimeCoin node. Every setting is in the configuration file; etc/node.ini explains them."
     optParameters = [["config", "c", "node.ini", "The configuration file."]]
-    optFlags = [
-        ["supervised", None, "Own process group; stop when standard input is closed (for supervisors)."]
-    ]
+    optFlags = [["supervised", None, "Own process group; stop when standard input is closed (for supervisors)."]]
     settings: Config
+    levels: logs.Levels
 
     def postOptions(self) -> None:
         """Read and check the configuration; exits with one line when it is wrong."""
@@ -60,11 +59,21 @@ def _build(options: Options) -> RootService:
     from timecoin.ops.steady import make_steady
 
     make_steady(reactor)
-    root = build(options.settings, reactor, time.time)
+    root = build(options.settings, reactor, time.time, _levels_of(options))
     if options["supervised"]:
         watch = StdinWatch(cast(Any, reactor), cast(Any, reactor).stop)
         root.prepend(Step("supervision", watch))
     return root
+
+
+def _levels_of(options: Options) -> logs.Levels | None:
+    """The levels of our log; None when twistd was told to log in its own way."""
+    twistd: Any = options.parent or {}
+    if twistd.get("syslog") or twistd.get("logger"):
+        return None
+    if not hasattr(options, "levels"):
+        options.levels = logs.Levels(options.settings.node.log_level)
+    return options.levels
 
 
 class _Node(MultiService):
@@ -74,15 +83,15 @@ class _Node(MultiService):
         MultiService.__init__(self)
         root.setServiceParent(self)
         self._twistd: Any = options.parent or {}
-        self._level = options.settings.node.log_level
+        self._levels = _levels_of(options)
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """Join twistd's application; a ``--syslog`` or ``--logger`` of twistd's goes before ours."""
         if isinstance(parent, Componentized):
             nodaemon = bool(self._twistd.get("nodaemon") or self._twistd.get("debug"))
-            if not (self._twistd.get("syslog") or self._twistd.get("logger")):
+            if self._levels is not None:
                 cast(Any, parent).setComponent(
-                    ILogObserver, logs.observer_for_twistd(self._twistd.get("logfile"), nodaemon, self._level)
+                    ILogObserver, logs.observer_for_twistd(self._twistd.get("logfile"), nodaemon, self._levels)
                 )
         MultiService.setServiceParent(self, parent)
 

@@ -81,9 +81,7 @@ class Values(SynchronousTestCase):
         self.assertEqual(read("[p2p]\nlisten = none\n").p2p_endpoints, ())
 
     def test_percent_and_hash_inside_values_are_plain(self) -> None:
-        self.assertEqual(
-            read("[storage]\nblocks = zconfig:///a%20b#c\n").storage.blocks, "zconfig:///a%20b#c"
-        )
+        self.assertEqual(read("[storage]\nblocks = zconfig:///a%20b#c\n").storage.blocks, "zconfig:///a%20b#c")
 
 
 class Complaints(SynchronousTestCase):
@@ -94,9 +92,7 @@ class Complaints(SynchronousTestCase):
         return str(problem)
 
     def test_unknown_section(self) -> None:
-        self.assertIn(
-            "[nodes] unknown section (did you mean node?); allowed: node, p2p,", self.complaint("[nodes]\n")
-        )
+        self.assertIn("[nodes] unknown section (did you mean node?); allowed: node, p2p,", self.complaint("[nodes]\n"))
 
     def test_unknown_key(self) -> None:
         text = self.complaint("[p2p]\nmax_inbounds = 3\n")
@@ -108,9 +104,7 @@ class Complaints(SynchronousTestCase):
 
     def test_twice(self) -> None:
         self.assertIn("[node] is there twice (line 3)", self.complaint("[node]\nnetwork = devnet\n[node]\n"))
-        self.assertIn(
-            "network is there twice", self.complaint("[node]\nnetwork = devnet\nnetwork = devnet\n")
-        )
+        self.assertIn("network is there twice", self.complaint("[node]\nnetwork = devnet\nnetwork = devnet\n"))
 
     def test_not_an_ini(self) -> None:
         self.assertIn("line 1: a [section] must come first", self.complaint("network = devnet\n"))
@@ -159,9 +153,48 @@ class Complaints(SynchronousTestCase):
         self.assertIn("is not UTF-8", str(self.assertRaises(ConfigError, load, path)))
         path.write_bytes(b"#" * 1_000_001)
         self.assertIn("larger than 1 MB", str(self.assertRaises(ConfigError, load, path)))
-        self.assertIn(
-            "cannot be read: Is a directory", str(self.assertRaises(ConfigError, load, os.getcwd()))
-        )
+        self.assertIn("cannot be read: Is a directory", str(self.assertRaises(ConfigError, load, os.getcwd())))
+
+
+class ManholeAddresses(SynchronousTestCase):
+    """Only this machine may reach the manhole."""
+
+    def listen(self, text: str) -> Any:
+        return read(f"[manhole]\nlisten = {text}\nauthorized_keys = keys\n").manhole_endpoints
+
+    def test_this_machine(self) -> None:
+        for text in ("tcp:24122:interface=127.0.0.1", "tcp:1:interface=127.1.2.3", r"tcp6:24122:interface=\:\:1"):
+            self.assertEqual(self.listen(text), (text,))
+        self.assertEqual(self.listen("unix:m.sock unix:/run/m"), ("unix:/srv/node/m.sock", "unix:/run/m"))
+        self.assertEqual(read("").manhole_endpoints, ())
+        self.assertEqual(self.listen("none"), ())
+
+    def test_anything_else(self) -> None:
+        for text in (
+            "tcp:24122",
+            "tcp:24122:interface=0.0.0.0",
+            "tcp:24122:interface=192.168.1.5",
+            "tcp:24122:interface=localhost",
+            "tcp:24122:interface=127.0.0.1:backlog=5",
+            "tcp:0:interface=127.0.0.1",
+            "tcp:24122:interface=",
+            r"tcp6:24122:interface=\:\:",
+            "tcp6:24122",
+            "unix:",
+            "unix:/run/m:mode=666",
+            "unix:" + "/x" * 60,
+            "unix:/run/",
+            "systemd:domain=INET:index=0",
+            "onion:24122",
+            "ssl:24122",
+        ):
+            problem = self.assertRaises(ConfigError, self.listen, text)
+            self.assertEqual((problem.section, problem.key), ("manhole", "listen"), text)
+            self.assertIn("from this machine only", str(problem))
+
+    def test_keys_are_needed(self) -> None:
+        problem = self.assertRaises(ConfigError, read, "[manhole]\nlisten = unix:m\n")
+        self.assertEqual((problem.section, problem.key), ("manhole", "authorized_keys"))
 
 
 class Addresses(SynchronousTestCase):

@@ -7,7 +7,7 @@ import io
 from twisted.logger import Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from timecoin.ops.logs import observer_to
+from timecoin.ops.logs import Levels, observer_to
 
 
 class LogTests(SynchronousTestCase):
@@ -15,7 +15,7 @@ class LogTests(SynchronousTestCase):
         self.file = io.StringIO()
 
     def log(self, level: str, namespace: str = "timecoin.node") -> Logger:
-        return Logger(namespace, observer=LogPublisher(observer_to(self.file, level)))
+        return Logger(namespace, observer=LogPublisher(observer_to(self.file, Levels(level))))
 
     def lines(self) -> list[str]:
         return self.file.getvalue().splitlines()
@@ -32,6 +32,33 @@ class LogTests(SynchronousTestCase):
         for level in ("debug", "info", "warn", "error", "critical"):
             getattr(log, level)(level)
         self.assertEqual([line.split(" ")[1] for line in self.lines()], ["warn", "error", "critical"])
+
+    def test_levels_change_while_it_runs(self) -> None:
+        levels = Levels("warn")
+        publisher = LogPublisher(observer_to(self.file, levels))
+        p2p, rpc = (Logger(f"timecoin.{room}.part", observer=publisher) for room in ("p2p", "rpc"))
+        for change in (
+            lambda: levels.set_room("p2p", "debug"),
+            lambda: levels.set_level("info"),
+            lambda: levels.set_room("p2p", None),
+        ):
+            change()
+            for log in (p2p, rpc):
+                log.debug("fine")
+                log.info("note")
+        texts = [line.split(" ", 1)[1] for line in self.lines()]
+        self.assertEqual(
+            texts,
+            [
+                "debug timecoin.p2p.part: fine",
+                "info timecoin.p2p.part: note",
+                "debug timecoin.p2p.part: fine",
+                "info timecoin.p2p.part: note",
+                "info timecoin.rpc.part: note",
+                "info timecoin.p2p.part: note",
+                "info timecoin.rpc.part: note",
+            ],
+        )
 
     def test_twisted_is_quieter(self) -> None:
         log = self.log("info", "twisted.internet.tcp")

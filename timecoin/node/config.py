@@ -214,6 +214,25 @@ class MetricsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class ManholeSection:
+    """A Python shell in the running node, over SSH (docs/operators/manhole.rst): full power for who gets in."""
+
+    listen: tuple[str, ...] = key(
+        "",
+        kinds.local_endpoints(),
+        "Where to serve it, for example unix:manhole.sock or tcp:24122:interface=127.0.0.1. Empty: nowhere.",
+    )
+    authorized_keys: Path | None = key(
+        "",
+        kinds.optional_path(),
+        "File with the public keys that may enter, in OpenSSH's format; it is read at every login. Needed by listen.",
+    )
+    idle_minutes: int = key(
+        "15", kinds.integer(1, 1_440, "minutes"), "A session in which no key is pressed for so long is closed."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole node.ini, valid in itself; ``source`` is the file's name for later complaints."""
 
@@ -226,6 +245,7 @@ class Config:
     sync: SyncSection
     signing: SigningSection
     metrics: MetricsSection
+    manhole: ManholeSection
 
     @property
     def data_dir(self) -> Path:
@@ -259,6 +279,11 @@ class Config:
         return _listen(self.metrics.listen, "none")
 
     @property
+    def manhole_endpoints(self) -> tuple[str, ...]:
+        """Server endpoint strings for the manhole."""
+        return self.manhole.listen
+
+    @property
     def cookie_path(self) -> Path:
         """The file with the RPC password of the running node."""
         return self.data_dir / ".cookie"
@@ -280,6 +305,7 @@ def sections() -> dict[str, type[Any]]:
         "sync": SyncSection,
         "signing": SigningSection,
         "metrics": MetricsSection,
+        "manhole": ManholeSection,
     }
 
 
@@ -376,8 +402,10 @@ def _check_together(config: Config) -> None:
     """What only several keys together can break."""
     if config.masternode.enabled and config.masternode.operator_key_file is None:
         raise ConfigError(config.source, "must be given when enabled = yes", "masternode", "operator_key_file")
+    if config.manhole.listen and config.manhole.authorized_keys is None:
+        raise ConfigError(config.source, "must be given when listen is", "manhole", "authorized_keys")
     seen: dict[str, str] = {}
-    for section in ("p2p", "rpc", "metrics"):
+    for section in ("p2p", "rpc", "metrics", "manhole"):
         for endpoint in getattr(config, f"{section}_endpoints"):
             if endpoint in seen:
                 raise ConfigError(

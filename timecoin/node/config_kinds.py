@@ -31,6 +31,8 @@ _TRUTH = {
 }
 # Linux's NAME_MAX and PATH_MAX, in bytes.
 _MAX_NAME, _MAX_PATH = 255, 4_096
+# A unix socket's address holds 108 bytes with the zero at its end.
+_MAX_SOCKET_PATH = 107
 _NODE_ID = re.compile(r"[0-9a-f]{66}\Z")
 _ONION = re.compile(r"[a-z2-7]{56}\.onion\Z")
 _HOST_NAME = re.compile(
@@ -136,9 +138,7 @@ def endpoints() -> Kind[tuple[str, ...]]:
             _check_endpoint(each)
         return found
 
-    return Kind(
-        read, "endpoint strings such as tcp:24100 or tcp:24100:interface=127.0.0.1, or none, or empty"
-    )
+    return Kind(read, "endpoint strings such as tcp:24100 or tcp:24100:interface=127.0.0.1, or none, or empty")
 
 
 def _check_endpoint(text: str) -> None:
@@ -148,6 +148,31 @@ def _check_endpoint(text: str) -> None:
     name, _, rest = text.partition(":")
     if name in {"tcp", "tcp4", "tcp6", "onion"}:
         _port(rest.split(":")[0])
+
+
+def local_endpoints() -> Kind[tuple[str, ...]]:
+    """Endpoint strings that only this machine can reach: loopback TCP or a unix socket (relative to the file)."""
+
+    def read(text: str, base: Path) -> tuple[str, ...]:
+        return () if text == "none" else tuple(_local(each, base) for each in text.split())
+
+    allowed = "tcp:PORT:interface=127.0.0.1, tcp6:PORT:interface=\\:\\:1 or unix:PATH, or empty"
+    return Kind(read, f"reachable from this machine only: {allowed}")
+
+
+def _local(text: str, base: Path) -> str:
+    if text.startswith("unix:"):
+        path = os.path.abspath(base / Path(text.removeprefix("unix:")).expanduser())
+        if text.endswith((":", "/")) or re.search(r"[:\\\s\0]", path) or len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+            raise ValueError
+        return f"unix:{path}"
+    form = re.fullmatch(r"(tcp6?):([0-9]+):interface=(\S+)", text)
+    if form is None or form[3] != ("\\:\\:1" if form[1] == "tcp6" else form[3]):
+        raise ValueError
+    if form[1] == "tcp" and not ipaddress.IPv4Address(form[3]).is_loopback:
+        raise ValueError
+    _port(form[2])
+    return text
 
 
 def optional_uri() -> Kind[str]:

@@ -41,6 +41,8 @@ def check(config: Config) -> None:
                 "masternode",
                 "operator_key_file",
             )
+    if config.manhole.listen and config.manhole.authorized_keys is not None:
+        _check_readable(config, "manhole", "authorized_keys", config.manhole.authorized_keys)
     for section, endpoint in _endpoints(config):
         check_free(config.source, section, endpoint)
 
@@ -103,6 +105,7 @@ def _endpoints(config: Config) -> Iterator[tuple[str, str]]:
         ("p2p", config.p2p_endpoints),
         ("rpc", config.rpc_endpoints),
         ("metrics", config.metrics_endpoints),
+        ("manhole", config.manhole_endpoints),
     ):
         for endpoint in endpoints:
             yield section, endpoint
@@ -120,9 +123,7 @@ def check_free(source: str, section: str, endpoint: str) -> None:
         )
     except (ValueError, KeyError, TypeError, ImportError, AttributeError) as problem:
         if not rehearsal.other:
-            raise ConfigError(
-                source, f"= {endpoint!r}: is no endpoint: {problem}", section, "listen"
-            ) from None
+            raise ConfigError(source, f"= {endpoint!r}: is no endpoint: {problem}", section, "listen") from None
     if rehearsal.taken is not None:
         raise ConfigError(source, f"= {endpoint!r}: {rehearsal.taken}", section, "listen")
 

@@ -93,6 +93,7 @@ class StorageService(Service):
         self._pack_seconds = pack_hours * 3600
         self._packs = LoopingCall(self._pack)
         self._packs.clock = reactor
+        self.is_packing = False
         self._merging = False
         self._busy: set[Deferred[Any]] = set()
         self.chain: ChainStore
@@ -318,9 +319,39 @@ class StorageService(Service):
     def _merge_failed(self, failure: Any) -> None:
         self.log.failure("merging coins failed; it is tried again after the next block", failure)
 
+    # Settings that may change while it runs
+
+    def set_merge_keys(self, count: int) -> None:
+        """Move at most ``count`` keys in one merge, from the next one on."""
+        self._merge_keys = count
+
+    def set_pack_hours(self, hours: int) -> None:
+        """Pack every so many hours, counted from now; 0: never."""
+        if self._packs.running:
+            self._packs.stop()
+        self._pack_seconds = hours * 3600
+        if self._pack_seconds and self.running:
+            self._packs.start(self._pack_seconds, now=False)
+
+    def set_packing(self, wanted: bool) -> None:
+        """Begin to pack now, unless that is under way. Raises ValueError when asked to stop it half-way."""
+        if wanted and not self.is_packing:
+            self._pack()
+        elif not wanted and self.is_packing:
+            raise ValueError("a pack is not stopped half-way")
+
     # Packing
 
     async def _pack_all(self) -> None:
+        if self.is_packing:
+            return
+        self.is_packing = True
+        try:
+            await self._pack_each()
+        finally:
+            self.is_packing = False
+
+    async def _pack_each(self) -> None:
         for name, pack in (("coins", self.chain.pack), ("blocks", self.chain.pack_blocks)):
             try:
                 await self._pack_one(pack)

@@ -34,9 +34,14 @@ from timecoin.node.p2p_settings import p2p_config
 from timecoin.node.readiness import Readiness
 from timecoin.node.reports import Reports
 from timecoin.node.root import Child, RootService, Step
+from timecoin.node.settings import SettingError, Settings
+from timecoin.node.settings_bindings import bind_consensus, bind_levels, bind_manhole, bind_p2p, bind_rpc, bind_storage
+from timecoin.node.settings_file import SETTINGS_FILE, read_kept, write_kept
+from timecoin.node.settings_table import declared
 from timecoin.node.snapshot_serving import SnapshotServing
 from timecoin.node.storage_service import StorageService
 from timecoin.node.warm_up import WarmingUp
+from timecoin.ops.logs import Levels
 from timecoin.ops.metrics import MetricsService, NodeMetrics
 from timecoin.ops.ticks import ReactorTickMonitor
 from timecoin.p2p.handshake import Identity, Masternode
@@ -104,7 +109,9 @@ class _Listening(Service):
 class Node:
     """The parts of one node. Made by :func:`build`; the later ones are made when the earlier ones run."""
 
-    def __init__(self, config: Config, genesis: Genesis, reactor: Any, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, config: Config, genesis: Genesis, reactor: Any, wall: Callable[[], float], levels: Levels | None
+    ) -> None:
         self._config = config
         self._wall = wall
         self._genesis = genesis
@@ -123,6 +130,10 @@ class Node:
             pack_hours=config.storage.pack_hours,
             snapshots=config.storage.snapshots,
         )
+        self.settings = self._make_settings()
+        if levels is not None:
+            bind_levels(self.settings, levels)
+        bind_storage(self.settings, self.storage)
         self.root = RootService(
             reactor,
             [
@@ -132,6 +143,7 @@ class Node:
                 Step("p2p", Later(self._make_p2p)),
                 Step("rpc", Later(self._make_rpc)),
                 Step("metrics", MetricsService(reactor, self.metrics, config.metrics_endpoints)),
+                *([Step("manhole", Later(self._make_manhole))] if config.manhole_endpoints else []),
                 Step("ticks", self.ticks),
             ],
             Readiness(config.data_dir / READY_FILE),
@@ -151,6 +163,18 @@ class Node:
             given.blocks or f"file://{directory / 'blocks.fs'}",
             given.coins or f"file://{directory / 'coins.fs'}",
         )
+
+    def _make_settings(self) -> Settings:
+        path = self._config.data_dir / SETTINGS_FILE
+        try:
+            return Settings(
+                declared(self._config, MAX_POOL_BYTES),
+                read_kept(path),
+                lambda kept: self.storage.in_reading_thread(write_kept, path, kept),
+                lambda: int(self._wall() * 1000),
+            )
+        except SettingError as problem:
+            raise ConfigError(str(path), str(problem).removeprefix(f"{path}: ")) from None
 
     # Joining
 
@@ -221,6 +245,7 @@ class Node:
             keep_proof=lambda reason, proofs: halt_proof.keep(self._config.data_dir, proofs),
         )
         self.consensus.build()
+        bind_consensus(self.settings, self.consensus)
         own_key = None if identity is None else identity.operator_key
         self.membership = Membership(lambda: self.consensus.participant.ledger, own_key)
         self.sync = ChainSync(self.consensus, self.storage, self._backend)
@@ -266,6 +291,7 @@ class Node:
             wall=self._wall,
         )
         self.consensus.clock_offset_ms = lambda: self.p2p.clock_offset_ms
+        bind_p2p(self.settings, self.p2p)
         self._claim_masternode()
         return _Listening(self.p2p)
 
@@ -304,7 +330,17 @@ class Node:
             stop=self._reactor.stop,
         )
         add_gauges(self.metrics, self.storage, self.consensus, self.sync, self.p2p)
-        return self._rpc_service(self.facade)
+        service = self._rpc_service(self.facade)
+        bind_rpc(self.settings, service)
+        return service
+
+    def _make_manhole(self) -> Child:
+        # Most nodes have none, and SSH takes a tenth of a second to import.
+        from timecoin.node.manhole import make_manhole
+
+        service = make_manhole(self._config, self._reactor, self.facade, self.settings)
+        bind_manhole(self.settings, service)
+        return service
 
     def _rpc_service(self, node: NodeFacade) -> RpcService:
         config = self._config
@@ -313,13 +349,16 @@ class Node:
         return RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, limits, bounds)
 
 
-def build(config: Config, reactor: Any, wall: Callable[[], float] | None = None) -> RootService:
-    """The node of a configuration; raises ``ConfigError`` when the genesis file does not fit it.
+def build(
+    config: Config, reactor: Any, wall: Callable[[], float] | None = None, levels: Levels | None = None
+) -> RootService:
+    """The node of a configuration; raises ``ConfigError`` when the genesis file or kept settings do not fit it.
 
-    ``wall`` is the system clock in Unix seconds, if that is not the reactor's.
+    ``wall`` is the system clock in Unix seconds, if that is not the reactor's; ``levels`` are those of the log, if it
+    is ours.
     """
     genesis = _load_genesis(config, config.genesis_path)
-    return Node(config, genesis, reactor, wall or reactor.seconds).root
+    return Node(config, genesis, reactor, wall or reactor.seconds, levels).root
 
 
 def _load_genesis(config: Config, path: Path) -> Genesis:

@@ -23,6 +23,9 @@ from twisted.logger import (
 )
 from twisted.python.logfile import LogFile
 
+LEVELS = ("debug", "info", "warn", "error", "critical")
+#: Rooms of the code whose loggers can have a level of their own.
+ROOMS = ("consensus", "node", "ops", "p2p", "rpc", "storage", "wallet")
 _ROTATE_BYTES = 50_000_000
 _ROTATED_FILES = 10
 
@@ -42,33 +45,54 @@ def format_event(event: LogEvent) -> str:
     return f"{when} {level} {event.get('log_namespace', '-')}: {line}\n"
 
 
-def observer_to(file: IO[str], level: str) -> ILogObserver:
-    """An observer that writes events of ``level`` (debug, info, warn, error, critical) and above."""
-    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
-    # twistd's and Twisted's own notes (a factory starting, a connection lost) are of interest to who debugs
-    # only.
-    predicate.setLogLevelForNamespace(
-        "twisted", LogLevel.levelWithName("debug" if level == "debug" else "warn")
-    )
-    predicate.setLogLevelForNamespace(
-        "log_legacy", LogLevel.levelWithName("debug" if level == "debug" else "warn")
-    )
-    return FilteringLogObserver(FileLogObserver(file, format_event), [predicate])
+class Levels:
+    """Which events are logged; may change while the node runs. Levels are the words of ``LEVELS``."""
+
+    def __init__(self, level: str) -> None:
+        self._level = level
+        self._rooms: dict[str, str] = {}
+        self.predicate = LogLevelFilterPredicate()
+        self._apply()
+
+    def set_level(self, level: str) -> None:
+        """Log events of ``level`` and above, but for rooms with a level of their own."""
+        self._level = level
+        self._apply()
+
+    def set_room(self, room: str, level: str | None) -> None:
+        """Give the loggers of ``timecoin.ROOM`` a level of their own; None takes it away."""
+        self._rooms.pop(room, None)
+        if level is not None:
+            self._rooms[room] = level
+        self._apply()
+
+    def _apply(self) -> None:
+        # The default is the level of the empty namespace.
+        wanted = {"": self._level} | {f"timecoin.{room}": level for room, level in self._rooms.items()}
+        # twistd's and Twisted's own notes (a factory starting, a connection lost) are of interest to who debugs
+        # only.
+        wanted["twisted"] = wanted["log_legacy"] = "debug" if self._level == "debug" else "warn"
+        self.predicate.clearLogLevels()
+        for namespace, level in wanted.items():
+            self.predicate.setLogLevelForNamespace(namespace, LogLevel.levelWithName(level))
 
 
-def observer_for_twistd(logfile: str | None, nodaemon: bool, level: str) -> ILogObserver:
+def observer_to(file: IO[str], levels: Levels) -> ILogObserver:
+    """An observer that writes the events that ``levels`` lets through."""
+    return FilteringLogObserver(FileLogObserver(file, format_event), [levels.predicate])
+
+
+def observer_for_twistd(logfile: str | None, nodaemon: bool, levels: Levels) -> ILogObserver:
     """What twistd would make of ``--logfile`` and ``--nodaemon``, with levels and one line per event.
 
     Standard output in the foreground without a file; otherwise ``logfile`` (``twistd.log``), rotated by size
     and on SIGUSR1.
     """
     if logfile == "-" or (nodaemon and not logfile):
-        return observer_to(sys.stdout, level)
-    file = LogFile.fromFullPath(
-        logfile or "twistd.log", rotateLength=_ROTATE_BYTES, maxRotatedFiles=_ROTATED_FILES
-    )
+        return observer_to(sys.stdout, levels)
+    file = LogFile.fromFullPath(logfile or "twistd.log", rotateLength=_ROTATE_BYTES, maxRotatedFiles=_ROTATED_FILES)
     _rotate_on_signal(file)
-    return observer_to(cast(IO[str], file), level)
+    return observer_to(cast(IO[str], file), levels)
 
 
 def _rotate_on_signal(file: LogFile) -> None:

@@ -50,7 +50,7 @@ class Admission:
         self._connections = connections
         self._discouraged = discouraged
         self._member_key = member_key
-        self._slots = slots
+        self.slots = slots
         self._silence_ms = silence_ms
 
     def admit(self, peer: Peer, greeting: Greeting, now: int, pinned: bool) -> bytes | None:
@@ -103,10 +103,10 @@ class Admission:
 
     def _check_slots(self, peer: Peer, replaced: Peer | None) -> None:
         used = [other for other in self._connections.inbound() if other is not replaced]
-        if len(used) >= self._slots.max_inbound:
+        if len(used) >= self.slots.max_inbound:
             raise Refused(Code.FULL)
         address = peer.address
         if address is None or address.group() == b"\x00":
             return
-        if self._connections.in_group(address) >= self._slots.max_per_group:
+        if self._connections.in_group(address) >= self.slots.max_per_group:
             raise Refused(Code.FULL, "too many from your network")

@@ -127,7 +127,7 @@ class Dialer:
         self._pinned = list(pinned)
         self._anchors = list(anchors)
         self._members = members
-        self._policy = policy or DialPolicy()
+        self.policy = policy or DialPolicy()
         self._dialling: dict[Target, None] = {}
         self._waits: dict[tuple[str, int], _Wait] = {}
         self._known_ids: dict[tuple[str, int], bytes] = {}
@@ -139,7 +139,7 @@ class Dialer:
 
     def start(self) -> None:
         """Begin to dial, at once."""
-        self._loop.start(self._policy.tick / 1000)
+        self._loop.start(self.policy.tick / 1000)
 
     def stop(self) -> None:
         """Dial no more."""
@@ -165,7 +165,7 @@ class Dialer:
         """Start every dial that is wanted and due."""
         now = self._now()
         for target in self._wanted(now):
-            if len(self._dialling) >= self._policy.at_once:
+            if len(self._dialling) >= self.policy.at_once:
                 return
             self._dialling[target] = None
             self._dial(target)
@@ -183,7 +183,7 @@ class Dialer:
         yield from self._ordinary(now)
 
     def _ordinary(self, now: int) -> Iterator[Target]:
-        missing = self._policy.outbound - self._outbound_count()
+        missing = self.policy.outbound - self._outbound_count()
         tries = 4 * missing + len(self._anchors)
         while missing > 0 and tries > 0:
             tries -= 1
@@ -216,7 +216,7 @@ class Dialer:
     def _may(self, target: Target, now: int) -> bool:
         where = (target.host, target.port)
         wait = self._waits.get(where)
-        if target.host.endswith(".onion") and not self._policy.onion:
+        if target.host.endswith(".onion") and not self.policy.onion:
             return False
         if where in self._own or (wait is not None and wait.until > now):
             return False
@@ -255,7 +255,7 @@ class Dialer:
         """
         self._dialling.pop(target, None)
         where = (target.host, target.port)
-        if blameless or lasted_ms >= self._policy.proven_after:
+        if blameless or lasted_ms >= self.policy.proven_after:
             self._waits.pop(where, None)
         wait = self._waits.setdefault(where, _Wait())
         wait.until = self._now() + self._wait_ms(target, wait.failures)
@@ -263,7 +263,7 @@ class Dialer:
         _bound(self._waits)
 
     def _wait_ms(self, target: Target, failures: int) -> int:
-        policy = self._policy
+        policy = self.policy
         last = policy.last_wait if target.purpose is Purpose.ORDINARY else policy.last_wait_wanted
         wait = min(last, policy.first_wait << min(failures, 30))
         return int(wait * (0.5 + self._random.random()))

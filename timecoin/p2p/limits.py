@@ -55,6 +55,16 @@ MEMBER_BUDGETS: Mapping[RateClass, Budget] = MappingProxyType(
 )
 
 
+def scaled(budgets: Mapping[RateClass, Budget], percent: int) -> Mapping[RateClass, Budget]:
+    """The budgets at so many percent of their rates and bursts."""
+    return MappingProxyType(
+        {
+            name: Budget(max(1, each.rate * percent // 100), max(1, each.burst * percent // 100), each.patient)
+            for name, each in budgets.items()
+        }
+    )
+
+
 class TokenBucket:
     """A bucket of bytes that may run into debt: what arrived is charged, then its sender waits until it is
     level.

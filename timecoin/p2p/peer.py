@@ -170,11 +170,16 @@ class Peer(FrameProtocol):
 
     def promote(self, masternode_id: bytes | None) -> None:
         """Set the proven masternode id, with a member's budgets (None: an ordinary peer's)."""
-        if masternode_id is not None or self.masternode_id is not None:
-            settings = self.owner.settings
-            budgets = settings.member_budgets if masternode_id else settings.public_budgets
-            self._meter = Meter(budgets, self._now(), settings.overload_limit)
+        changes = masternode_id is not None or self.masternode_id is not None
         self.masternode_id = masternode_id
+        if changes:
+            self.refresh_budgets()
+
+    def refresh_budgets(self) -> None:
+        """Measure anew, by the settings as they are now."""
+        settings = self.owner.settings
+        budgets = settings.member_budgets if self.masternode_id else settings.public_budgets
+        self._meter = Meter(budgets, self._now(), settings.overload_limit)
 
     def __repr__(self) -> str:
         """Render for logs: direction, node id, address."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -31,6 +32,7 @@ from timecoin.p2p.discourage import Discouraged
 from timecoin.p2p.exchange import ASK_EVERY_MS, Exchange
 from timecoin.p2p.handshake import Greeting, Identity
 from timecoin.p2p.interfaces import IPeerListener
+from timecoin.p2p.limits import scaled
 from timecoin.p2p.messages import Addr, GetAddr, Message, encode_frame
 from timecoin.p2p.netaddress import NetAddress, from_transport
 from timecoin.p2p.peer import Peer
@@ -240,6 +242,30 @@ class P2PService(Service):
         """Median of outbound peers' and masternodes' clocks minus ours; None with fewer than three of them."""
         counted = (peer for peer in self.connections if not peer.inbound or peer.masternode_id is not None)
         return median_offset(peer.clock_offset_ms for peer in counted)
+
+    # Settings that may change while it runs; connections that there are stay
+
+    def set_max_inbound(self, count: int) -> None:
+        """Accept so many ordinary peers at a time."""
+        self._config = replace(self._config, slots=replace(self._config.slots, max_inbound=count))
+        self._admission.slots = self._config.slots
+
+    def set_max_outbound(self, count: int) -> None:
+        """Hold so many connections to ordinary peers."""
+        self._config = replace(self._config, dialling=replace(self._config.dialling, outbound=count))
+        if self.running:
+            self.dialer.policy = self._config.dialling
+
+    def set_rate_percent(self, percent: int) -> None:
+        """Let each peer send so many percent of the usual budgets before it is slowed."""
+        usual = self._config.peers
+        self.settings = replace(
+            self.settings,
+            public_budgets=scaled(usual.public_budgets, percent),
+            member_budgets=scaled(usual.member_budgets, percent),
+        )
+        for peer in self.connections:
+            peer.refresh_budgets()
 
     # Connections in and out
 

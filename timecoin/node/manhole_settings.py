@@ -1,0 +1,62 @@
+"""The settings tree as the manhole shows it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from timecoin.node.manhole_tables import Table, when
+from timecoin.node.settings import Settings
+from timecoin.ops.manhole_watch import shielded
+
+_BY = "manhole"
+
+
+class SettingsView:
+    """What can be changed while the node runs; the only handle that changes something."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def table(self) -> Table:
+        """All settings, their values and where these come from."""
+        return self.find("")
+
+    def __repr__(self) -> str:
+        return repr(self.table())
+
+    def find(self, prefix: str = "") -> Table:
+        """The settings below a path, such as "p2p"."""
+        rows = [(each.path, each.text, each.origin, each.configured) for each in self._settings.describe(prefix)]
+        return Table("settings", rows, ("path", "value", "origin", "in node.ini"))
+
+    def get(self, path: str) -> Table:
+        """One setting, with what it means and what is allowed."""
+        shown = self._settings.show(path)
+        rows = [
+            ("value", shown.text),
+            ("origin", shown.origin),
+            ("in node.ini", shown.configured),
+            ("allowed", shown.allowed),
+            ("can be kept", shown.kept),
+        ]
+        return Table(path, rows, note=shown.doc)
+
+    def set(self, path: str, value: Any) -> Any:
+        """Change a setting until the node stops; shows its new value."""
+        return shielded(partial(self._settings.set, path, value, _BY))
+
+    def keep(self, path: str, value: Any) -> Deferred[Any]:
+        """Change a setting for the next starts, too (settings.json in the data directory)."""
+        return shielded(partial(self._settings.keep, path, value, _BY))
+
+    def reset(self, path: str) -> Deferred[Any]:
+        """Go back to what node.ini says, and keep nothing else."""
+        return shielded(partial(self._settings.reset, path, _BY))
+
+    def changes(self) -> Table:
+        """What was changed since the start, and who did it."""
+        rows = [(when(each.time_ms), each.path, each.before, each.after, each.by) for each in self._settings.changes()]
+        return Table("changes", rows, ("time", "path", "before", "after", "by"))
