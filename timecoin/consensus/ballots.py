@@ -196,6 +196,10 @@ class Ballots:
         self._rounds[signer] = max(round_, self._rounds.get(signer, 0))
         self._latest = max(round_, self._latest)
 
+    def round_of(self, signer: int) -> int | None:
+        """The highest round in which a member was heard of, None when it was not at this height."""
+        return self._rounds.get(signer)
+
     def reached(self, current: int) -> int:
         """The highest round that members of more than a third of the power have reached, at least
         ``current``.

@@ -340,6 +340,12 @@ class Height:
             return params.timeout_propose
         return params.timeout_prevote if kind is TimeoutKind.PREVOTE else params.timeout_precommit
 
+    @property
+    def timers(self) -> tuple[tuple[TimeoutKind, int], ...]:
+        """The waits of the round that have begun, and how long each is, in milliseconds."""
+        extra = self.round * self._params.timeout_delta
+        return tuple([(kind, self._first_delay(kind) + extra) for kind in TimeoutKind if kind in self._timers])
+
     # Rules. Each acts at most once, tells whether it did, and then all are asked again.
 
     def _advance(self) -> None:
