@@ -11,33 +11,44 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import Certificate, TLSVersion, optionsForClientTLS, platformTrust, trustRootFromCertificates
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from timecoin.rpc.client import RpcUnreachable, batch_body, call_body, read_batch, read_call, value_of
-from timecoin.rpc.cookie import basic, read_cookie
+from timecoin.rpc.target import Login, Target, authorization
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,10})[ \t]*\r\n", re.I)
 _MAX_HEAD = 16_384
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.S)
 
 Response = tuple[int, bytes]
 
 
+@implementer(IHandshakeListener)
 class _Pipeline(Protocol):
-    """Requests out, responses in, in order."""
+    """Requests out, responses in, in order; over TLS from :attr:`ready` on, when the node has shown who it is."""
 
     def __init__(self) -> None:
+        self.ready: Deferred[None] = Deferred()
         self.waiting: deque[Deferred[Response]] = deque()
         self.alive = True
         self._received = bytearray()
 
+    def handshakeCompleted(self) -> None:
+        """The certificate is the node's."""
+        self.ready.callback(None)
+
     def ask(self, request: bytes) -> Deferred[Response]:
         """Send a whole request; fires with its status and body, fails with ``RpcUnreachable``."""
+        if not self.alive:
+            return fail(RpcUnreachable("the node closed the connection"))
         answer: Deferred[Response] = Deferred()
         self.waiting.append(answer)
         assert self.transport is not None
@@ -77,23 +88,30 @@ class _Pipeline(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """No more responses."""
         self.alive = False
+        if not self.ready.called:
+            self.ready.errback(reason)
+            self.ready.addErrback(lambda _: None)
         waiting, self.waiting = self.waiting, deque()
         for each in waiting:
             each.errback(RpcUnreachable("the node closed the connection"))
 
 
 class AsyncClient:
-    """Calls the node at ``url`` (``http://host:port``); the password is in ``cookie``.
+    """Calls the node at ``url`` (``http://host:port`` or ``https://``, with ``/wallet/NAME`` for a wallet).
+    ``who``: the cookie file, or a user's :class:`Login`. ``ca_file``: certificates (PEM) one of which must have
+    signed the node's, instead of those that the system trusts.
 
     Calls go out at once and are answered in order: a call that waits (``waitforfinality``) holds up those
-    after it, so give it a client of its own. Numbers with decimals come as ``Decimal``.
+    after it, so give it a client of its own. Numbers with decimals come as ``Decimal``. Raises ValueError for a
+    bad URL, OSError for an unreadable ``ca_file``.
     """
 
-    def __init__(self, reactor: Any, url: str, cookie: Path) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
-        self._endpoint = HostnameEndpoint(reactor, self._host, self._port)
-        self._cookie = cookie
+    def __init__(self, reactor: Any, url: str, who: Path | Login, ca_file: Path | None = None) -> None:
+        self._target = Target.parse(url)
+        self._endpoint: Any = HostnameEndpoint(reactor, self._target.host, self._target.port)
+        if self._target.secure:
+            self._endpoint = wrapClientTLS(_options(self._target.host, ca_file), self._endpoint)
+        self._who = who
         self._head = b""
         self._pipeline: _Pipeline | None = None
         self._connecting: list[Deferred[_Pipeline]] = []
@@ -144,16 +162,19 @@ class AsyncClient:
 
     async def _connect(self) -> _Pipeline:
         try:
-            password = basic(read_cookie(self._cookie))
+            password = authorization(self._who)
         except OSError as problem:
-            raise RpcUnreachable(f"{self._cookie}: {problem.strerror}: is the node running?") from None
-        host = b"%b:%d" % (self._host.encode("ascii"), self._port)
-        self._head = b"POST / HTTP/1.1\r\nHost: %b\r\nAuthorization: %b\r\n" % (host, password)
+            raise RpcUnreachable(f"{self._who}: {problem.strerror}: is the node running?") from None
+        target = self._target
+        fields = f"POST {target.path} HTTP/1.1\r\nHost: {target.place}\r\nAuthorization: {password}\r\n"
+        self._head = fields.replace("%", "%%").encode("ascii")
         self._head += b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         try:
             pipeline = cast(_Pipeline, await self._endpoint.connect(Factory.forProtocol(_Pipeline)))
+            if target.secure:
+                await pipeline.ready
         except Exception as problem:
-            raise RpcUnreachable(f"cannot reach {self._host}:{self._port}: {problem}") from None
+            raise RpcUnreachable(f"cannot reach {target.place}: {_reason(problem)}") from None
         self._pipeline = pipeline
         return pipeline
 
@@ -161,3 +182,21 @@ class AsyncClient:
         waiting, self._connecting = self._connecting, []
         for each in waiting:
             each.callback(outcome)
+
+
+def _options(host: str, ca_file: Path | None) -> Any:
+    """TLS 1.2 or later; service-identity checks the name or the IP address of the node's certificate."""
+    trust = platformTrust() if ca_file is None else trustRootFromCertificates(_certificates(ca_file.read_bytes()))
+    return optionsForClientTLS(host, trust, extraCertificateOptions={"raiseMinimumTo": TLSVersion.TLSv1_2})
+
+
+def _certificates(pem: bytes) -> list[Certificate]:
+    return [Certificate.loadPEM(each) for each in _PEM.findall(pem)]
+
+
+def _reason(problem: Exception) -> str:
+    """What to tell of a failed connection; OpenSSL's errors are lists of tuples."""
+    inner = problem.args[0] if problem.args else ""
+    if isinstance(inner, list) and inner and isinstance(inner[0], tuple):
+        return f"TLS: {inner[0][-1]}"
+    return str(problem) or type(problem).__name__

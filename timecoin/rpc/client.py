@@ -1,17 +1,17 @@
-"""Calling a node: what both clients share, and the blocking one (standard library only)."""
+"""Calling a node: what both clients share, and the blocking one."""
 
 from __future__ import annotations
 
 import http.client
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from timecoin.rpc import codec
-from timecoin.rpc.cookie import basic, read_cookie
+from timecoin.rpc.target import Login, Target, authorization, check_name, tls_context
 
 
 class RpcFailure(Exception):
@@ -94,23 +94,46 @@ def _value_or_failure(answer: _Answer) -> Any:
 def check_status(status: int, body: bytes) -> None:
     """Raise ``RpcUnreachable`` for a response that carries no JSON-RPC answer."""
     if status == 401:
-        raise RpcUnreachable("the node does not accept the cookie")
+        raise RpcUnreachable("the node does not accept the cookie or password")
+    if status == 403:
+        raise RpcUnreachable("the node forbids this: its white list or its list of addresses")
+    if status == 503:
+        raise RpcUnreachable("the node has too much to do")
     if not body:
         raise RpcUnreachable(f"HTTP status {status} ({http.client.responses.get(status, '?')})")
 
 
-class BlockingClient:
-    """Calls the node at ``url`` (``http://host:port``) over one kept connection; the password is in
-    ``cookie``.
+class _SecureConnection(http.client.HTTPSConnection):
+    """HTTPS whose certificate's names are checked as everywhere in this project."""
 
-    Numbers with decimals come as ``Decimal``. Not for use in several threads at a time.
+    def connect(self) -> None:
+        """Connect; raises ``RpcUnreachable`` for a certificate of another host."""
+        import service_identity
+        from cryptography.x509 import load_der_x509_certificate
+
+        super().connect()
+        shown = self.sock.getpeercert(True) or b""
+        try:
+            check_name(self.host, load_der_x509_certificate(shown))
+        except (service_identity.VerificationError, service_identity.CertificateError) as problem:
+            self.close()
+            raise RpcUnreachable(f"the certificate of {self.host} is another's: {problem}") from None
+
+
+class BlockingClient:
+    """Calls the node at ``url`` (``http://host:port`` or ``https://``, with ``/wallet/NAME`` for a wallet) over
+    one kept connection. ``who``: the cookie file, or a user's :class:`Login`. ``ca_file``: certificates (PEM)
+    one of which must have signed the node's, instead of those that the system trusts.
+
+    Numbers with decimals come as ``Decimal``. Not for use in several threads at a time. Raises ValueError for
+    a bad URL.
     """
 
-    def __init__(self, url: str, cookie: Path, timeout: float = 60.0) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
-        self._cookie = cookie
+    def __init__(self, url: str, who: Path | Login, timeout: float = 60.0, ca_file: Path | None = None) -> None:
+        self._target = Target.parse(url)
+        self._who = who
         self._timeout = timeout
+        self._ca_file = ca_file
         self._connection: http.client.HTTPConnection | None = None
 
     def call(self, method: str, *params: Any, **named: Any) -> Any:
@@ -139,32 +162,40 @@ class BlockingClient:
         except (OSError, http.client.HTTPException) as problem:
             self.close()
             if not kept or isinstance(problem, TimeoutError):
-                raise RpcUnreachable(_why(problem, self._host, self._port)) from None
+                raise RpcUnreachable(_why(problem, self._target.place)) from None
         try:
             return self._exchange(body)
         except (OSError, http.client.HTTPException) as problem:
             self.close()
-            raise RpcUnreachable(_why(problem, self._host, self._port)) from None
+            raise RpcUnreachable(_why(problem, self._target.place)) from None
 
     def _exchange(self, body: bytes) -> tuple[int, bytes]:
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+            self._connection = self._connect()
         headers = {"Authorization": self._password(), "Content-Type": "application/json"}
-        self._connection.request("POST", "/", body, headers)
+        self._connection.request("POST", self._target.path, body, headers)
         response = self._connection.getresponse()
         answer = response.read()
         if response.will_close:
             self.close()
         return response.status, answer
 
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self._target.host, self._target.port
+        if not self._target.secure:
+            return http.client.HTTPConnection(host, port, timeout=self._timeout)
+        return _SecureConnection(host, port, timeout=self._timeout, context=tls_context(self._ca_file))
+
     def _password(self) -> str:
         try:
-            return basic(read_cookie(self._cookie)).decode("ascii")
+            return authorization(self._who)
         except OSError as problem:
-            raise RpcUnreachable(f"{self._cookie}: {problem.strerror}: is the node running?") from None
+            raise RpcUnreachable(f"{self._who}: {problem.strerror}: is the node running?") from None
 
 
-def _why(problem: Exception, host: str, port: int) -> str:
+def _why(problem: Exception, place: str) -> str:
     if isinstance(problem, TimeoutError):
-        return f"no answer from {host}:{port} in time"
-    return f"cannot reach {host}:{port}: {problem}"
+        return f"no answer from {place} in time"
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"the certificate of {place} is not trusted: {problem.verify_message}"
+    return f"cannot reach {place}: {problem}"
