@@ -11,6 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from timecoin.node import config_kinds as kinds
 from timecoin.node.config import ConfigError, load, parse, sections, specs
 from timecoin.node.config_docs import render
+from timecoin.node.rpc_options import rpc_options
+from timecoin.rpc.auth import Users
+from timecoin.rpc.dispatch import Bounds
+from timecoin.rpc.server import Limits
 
 NODE_ID = "02" + "ab" * 32
 BASE = Path("/srv/node")
@@ -84,6 +88,35 @@ class Values(SynchronousTestCase):
         self.assertEqual(read("[storage]\nblocks = zconfig:///a%20b#c\n").storage.blocks, "zconfig:///a%20b#c")
 
 
+USER = "alice:00$" + "ab" * 32
+
+
+class RpcOptions(SynchronousTestCase):
+    def test_users_lists_and_networks(self) -> None:
+        config = read(
+            f"[rpc]\nauth = {USER}\n  {USER.replace('alice', 'bob')}\nwhitelist = alice:help,stop bob:\n"
+            "allow_ip = 10.0.0.0/8 fd00::1\nlisten = tcp:1\nmax_cost = 50\n"
+        )
+        limits, bounds, users = rpc_options(config.rpc)
+        self.assertEqual([str(each) for each in limits.allowed], ["10.0.0.0/8", "fd00::1/128"])
+        self.assertEqual([str(each) for each in users.salted], [USER, USER.replace("alice", "bob")])
+        self.assertEqual([each.methods for each in users.white_lists], [frozenset({"help", "stop"}), frozenset()])
+        self.assertIsNone(users.strict)
+        self.assertEqual((bounds.cost, bounds.batch), (50, 1000))
+
+    def test_endpoints_of_this_machine_need_no_rule(self) -> None:
+        for endpoint in (
+            "unix:/tmp/x",
+            "tcp:1:interface=127.0.0.2",
+            r"tcp6:1:interface=\:\:1",
+            "tcp:1:interface=localhost",
+        ):
+            self.assertEqual(read(f"[rpc]\nlisten = {endpoint}\n").rpc_endpoints, (endpoint,))
+
+    def test_the_defaults_are_those_of_the_server(self) -> None:
+        self.assertEqual(rpc_options(read("").rpc), (Limits(), Bounds(), Users()))
+
+
 class Complaints(SynchronousTestCase):
     def complaint(self, text: str) -> str:
         problem = self.assertRaises(ConfigError, read, text)
@@ -110,6 +143,12 @@ class Complaints(SynchronousTestCase):
         self.assertIn("line 1: a [section] must come first", self.complaint("network = devnet\n"))
         self.assertIn("line 2", self.complaint("[node]\nnonsense\n"))
 
+    def test_what_may_be_a_password_is_not_repeated(self) -> None:
+        for text in ("alice:hunter2", "alice", "alice:00$" + "A" * 64, f"{USER} {USER}"):
+            complaint = self.complaint(f"[rpc]\nauth = {text}\n")
+            self.assertIn("[rpc] auth must be NAME:SALT$HASH", complaint)
+            self.assertNotIn("alice", complaint)
+
     def test_bad_values(self) -> None:
         bad = {
             "[node]\nnetwork = My Net": "must be mainnet, testnet",
@@ -131,6 +170,17 @@ class Complaints(SynchronousTestCase):
             f"[p2p]\npeers = {NODE_ID.upper()}@h:1": "must be nodeid@host:port",
             "[p2p]\nseeds = http://example.org/": "must be https:// URLs",
             "[rpc]\nenabled = maybe": "must be yes or no",
+            "[rpc]\nallow_ip = example.org": "must be addresses such as",
+            "[rpc]\nallow_ip = 10.0.0.0/33": "must be addresses such as",
+            "[rpc]\nwhitelist = alice": "must be NAME:method,method",
+            "[rpc]\nwhitelist_default = 1": "must be one of auto, yes, no",
+            "[rpc]\nlisten = tcp:1": "others than this machine can reach it, so allow_ip",
+            "[rpc]\nlisten = tcp:1:interface=0.0.0.0": "so allow_ip must say who may",
+            "[rpc]\nlisten = tcp:1:interface=127.0.0.1:interface=1.2.3.4": "so allow_ip must say who may",
+            "[rpc]\nlisten = onion:1": "so allow_ip must say who may",
+            "[rpc]\nlisten = ssl:1:interface=127.0.0.1": "needs privateKey=FILE",
+            "[rpc]\nlisten = ssl:1:interface=127.0.0.1:privateKey=a.pem": "paths that begin with /",
+            "[rpc]\nlisten = ssl:1:interface=127.0.0.1:privateKey=/a.pem:sslmethod=TLSv1_METHOD": "would allow old TLS",
             "[signing]\nbackend = openssl": "must be one of coincurve, ecdsa",
             "[storage]\ncoins = /var/coins.fs": "must be a zodburi URI",
             "[storage]\ncoins = postgresql://x": "must be a zodburi URI",

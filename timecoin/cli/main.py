@@ -12,6 +12,7 @@ PLACES = {
     "genesis": "timecoin.cli.genesis:genesis",
     "devnet": "timecoin.cli.devnet:devnet",
     "demo-payment": "timecoin.cli.payment_demo:demo_payment",
+    "rpcauth": "timecoin.cli.rpcauth:rpcauth",
     "simulate": "timecoin.cli.simulate:simulate",
     "verify-proof": "timecoin.cli.verify_proof:verify_proof",
 }

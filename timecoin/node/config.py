@@ -19,6 +19,8 @@ from timecoin.ledger import networks
 from timecoin.node import config_kinds as kinds
 from timecoin.node.anchor import TrustSetting
 from timecoin.node.config_kinds import HostPort, Kind, PinnedPeer
+from timecoin.rpc.access import Network, is_local, words
+from timecoin.rpc.auth import Salted, WhiteList
 
 T = TypeVar("T")
 _MAX_FILE_BYTES = 1_000_000
@@ -112,13 +114,37 @@ class P2PSection:
 
 @dataclass(frozen=True, slots=True)
 class RpcSection:
-    """JSON-RPC over HTTP, with cookie authentication (data_dir/.cookie)."""
+    """JSON-RPC over HTTP, for who has the cookie file (data_dir/.cookie) and for users."""
 
     enabled: bool = key("yes", kinds.boolean(), "Whether to serve it at all.")
     listen: tuple[str, ...] = key(
         "",
         kinds.endpoints(),
-        "Where to serve it; it is plain HTTP. Empty: the network's RPC port on 127.0.0.1.",
+        "Where to serve it; tcp: is plain HTTP, ssl:PORT:privateKey=FILE:certKey=FILE (absolute paths) is TLS 1.2 or "
+        "later. What is reached from other machines needs allow_ip. Empty: the network's RPC port on 127.0.0.1.",
+    )
+    allow_ip: tuple[Network, ...] = key(
+        "",
+        kinds.networks_allowed(),
+        "From where clients may connect besides this machine; others get status 403. For an onion service, whose "
+        "clients come from this machine, 127.0.0.1.",
+    )
+    auth: tuple[Salted, ...] = key(
+        "",
+        kinds.rpc_users(),
+        "Users besides the cookie's, as bitcoind's rpcauth; timecoin rpcauth NAME makes one and its password.",
+    )
+    whitelist: tuple[WhiteList, ...] = key(
+        "",
+        kinds.white_lists(),
+        "What users may call, as bitcoind's rpcwhitelist: other calls get status 403. Several lists of a user: what is "
+        "on all of them.",
+    )
+    whitelist_default: str = key(
+        "auto",
+        kinds.choice("auto", "yes", "no"),
+        "Whether a user without a white list, the cookie's too (__cookie__), may call nothing; auto: when there is any "
+        "list.",
     )
     max_connections: int = key("128", kinds.integer(1, 10_000), "Clients connected at a time; more get status 503.")
     max_request_bytes: int = key(
@@ -131,6 +157,25 @@ class RpcSection:
         "30",
         kinds.integer(1, 3_600, "seconds"),
         "A client that is idle or sends one request for longer is dropped.",
+    )
+    max_cost: int = key(
+        "100",
+        kinds.integer(10, 10_000, "units"),
+        "How much heavy work goes on at a time; a whole block, decoded, is about 50. More waits its turn, in fair "
+        "shares.",
+    )
+    work_queue: int = key(
+        "64", kinds.integer(1, 10_000), "Requests of heavy work that may wait; more get status 503, as with bitcoind."
+    )
+    call_seconds: int = key(
+        "60",
+        kinds.integer(1, 86_400, "seconds"),
+        "A call that takes longer is given up, unless it waits by its nature, as waitforfinality.",
+    )
+    max_answer_bytes: int = key(
+        "268435456",
+        kinds.integer(1_048_576, 4_294_967_296, "bytes"),
+        "Calls of a batch are refused once its answers are that long together.",
     )
 
 
@@ -390,7 +435,8 @@ def _value(spec: Spec, section: str, name: str, text: str, source: str, base: Pa
     try:
         return spec.kind.read(text.strip(), base)
     except (ValueError, KeyError, RuntimeError):
-        raise ConfigError(source, f"= {text.strip()!r}: must be {spec.kind.allowed}", section, name) from None
+        shown = "" if spec.kind.secret else f"= {text.strip()!r}: "
+        raise ConfigError(source, f"{shown}must be {spec.kind.allowed}", section, name) from None
 
 
 def _guess(name: str, known: dict[str, Any]) -> str:
@@ -412,3 +458,18 @@ def _check_together(config: Config) -> None:
                     config.source, f"= {endpoint!r}: is taken by [{seen[endpoint]}] listen", section, "listen"
                 )
             seen[endpoint] = section
+    _check_rpc_endpoints(config)
+
+
+def _check_rpc_endpoints(config: Config) -> None:
+    """Whether RPC is open to other machines by mistake, and whether its TLS is what the documents say."""
+    for endpoint in config.rpc_endpoints:
+        if not is_local(endpoint) and not config.rpc.allow_ip:
+            problem = f"= {endpoint!r}: others than this machine can reach it, so allow_ip must say who may"
+            raise ConfigError(config.source, problem, "rpc", "listen")
+        files = [each.partition("=")[2] for each in words(endpoint) if each.startswith(("privateKey=", "certKey="))]
+        if endpoint.startswith("ssl:") and (not files or not all(each.startswith("/") for each in files)):
+            problem = f"= {endpoint!r}: ssl: needs privateKey=FILE, and paths that begin with /"
+            raise ConfigError(config.source, problem, "rpc", "listen")
+        if ":sslmethod=" in endpoint:
+            raise ConfigError(config.source, f"= {endpoint!r}: sslmethod would allow old TLS", "rpc", "listen")

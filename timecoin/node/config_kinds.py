@@ -16,6 +16,8 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from timecoin.node.anchor import TrustSetting, parse_trust
+from timecoin.rpc.access import Network, parse_network
+from timecoin.rpc.auth import Salted, WhiteList
 
 T = TypeVar("T")
 
@@ -42,10 +44,14 @@ _HOST_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """A kind of value: how to read it (relative paths from ``base``) and the words for what is allowed."""
+    """A kind of value: how to read it (relative paths from ``base``) and the words for what is allowed.
+
+    ``secret``: what was written may be a password by mistake, so complaints do not repeat it.
+    """
 
     read: Callable[[str, Path], T]
     allowed: str
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,36 @@ def _local(text: str, base: Path) -> str:
         raise ValueError
     _port(form[2])
     return text
+
+
+def rpc_users() -> Kind[tuple[Salted, ...]]:
+    """Users of RPC with salted passwords, separated by white space; each name once."""
+
+    def read(text: str, base: Path) -> tuple[Salted, ...]:
+        found = tuple(Salted.parse(each) for each in text.split())
+        if len({each.name for each in found}) != len(found):
+            raise ValueError
+        return found
+
+    return Kind(read, "NAME:SALT$HASH separated by spaces, each name once, or empty", secret=True)
+
+
+def white_lists() -> Kind[tuple[WhiteList, ...]]:
+    """White lists of RPC methods, separated by white space."""
+
+    def read(text: str, base: Path) -> tuple[WhiteList, ...]:
+        return tuple(WhiteList.parse(each) for each in text.split())
+
+    return Kind(read, "NAME:method,method,... separated by spaces, or empty")
+
+
+def networks_allowed() -> Kind[tuple[Network, ...]]:
+    """IP addresses and networks, separated by white space."""
+
+    def read(text: str, base: Path) -> tuple[Network, ...]:
+        return tuple(parse_network(each) for each in text.split())
+
+    return Kind(read, "addresses such as 10.1.2.3, 10.1.0.0/16 or fd00::/8 separated by spaces, or empty")
 
 
 def optional_uri() -> Kind[str]:

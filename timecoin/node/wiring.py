@@ -26,15 +26,18 @@ from timecoin.node.exit_status import ExitStatus
 from timecoin.node.facade import USER_AGENT, Facade
 from timecoin.node.feed import Feed
 from timecoin.node.gauges import add_gauges
+from timecoin.node.insight import NodeInsight
 from timecoin.node.intake import Intake
 from timecoin.node.joining import Joining, JoinSettings
 from timecoin.node.keys import node_secret, read_secret
 from timecoin.node.membership import Membership
 from timecoin.node.p2p_settings import p2p_config
+from timecoin.node.proofs import ProofSource
 from timecoin.node.readiness import Readiness
 from timecoin.node.reports import Reports
 from timecoin.node.root import Child, RootService, Step
-from timecoin.node.settings import SettingError, Settings
+from timecoin.node.rpc_options import rpc_options
+from timecoin.node.settings import Settings
 from timecoin.node.settings_bindings import bind_consensus, bind_levels, bind_manhole, bind_p2p, bind_rpc, bind_storage
 from timecoin.node.settings_file import SETTINGS_FILE, read_kept, write_kept
 from timecoin.node.settings_table import declared
@@ -48,9 +51,8 @@ from timecoin.p2p.handshake import Identity, Masternode
 from timecoin.p2p.netaddress import NetAddress, parse_address
 from timecoin.p2p.service import P2PService
 from timecoin.primitives.signing import SignatureBackend, get_backend
-from timecoin.rpc.dispatch import Bounds
 from timecoin.rpc.facade import NodeFacade
-from timecoin.rpc.server import Limits
+from timecoin.rpc.face_settings import SettingError
 from timecoin.rpc.service import RpcService
 
 MAX_POOL_BYTES = 256 << 20
@@ -110,7 +112,7 @@ class Node:
     """The parts of one node. Made by :func:`build`; the later ones are made when the earlier ones run."""
 
     def __init__(
-        self, config: Config, genesis: Genesis, reactor: Any, wall: Callable[[], float], levels: Levels | None
+        self, config: Config, genesis: Genesis, reactor: Any, wall: Callable[[], float], levels: Levels | None = None
     ) -> None:
         self._config = config
         self._wall = wall
@@ -331,6 +333,9 @@ class Node:
         )
         add_gauges(self.metrics, self.storage, self.consensus, self.sync, self.p2p)
         service = self._rpc_service(self.facade)
+        service.context.insight = NodeInsight(self.consensus, self.storage)
+        service.context.operator = self._operator_identity()
+        service.context.proofs = ProofSource(self.consensus, self.storage)
         bind_rpc(self.settings, service)
         return service
 
@@ -344,9 +349,8 @@ class Node:
 
     def _rpc_service(self, node: NodeFacade) -> RpcService:
         config = self._config
-        limits = Limits(config.rpc.max_connections, config.rpc.max_request_bytes, config.rpc.timeout)
-        bounds = Bounds(batch=config.rpc.max_batch)
-        return RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, limits, bounds)
+        options = rpc_options(config.rpc)
+        return RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, *options)
 
 
 def build(

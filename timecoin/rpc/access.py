@@ -33,7 +33,7 @@ def is_allowed(address: IAddress | None, networks: Iterable[Network]) -> bool:
 
 def is_local(endpoint: str) -> bool:
     """Whether a server endpoint string is reached from this machine only: a UNIX socket or a loopback interface."""
-    kind, *rest = _words(endpoint)
+    kind, *rest = words(endpoint)
     if kind == "unix":
         return True
     hosts = [each.partition("=")[2] for each in rest if each.startswith("interface=")]
@@ -46,8 +46,8 @@ def is_local(endpoint: str) -> bool:
     return any(host in each for each in _LOOPBACK)
 
 
-def _words(endpoint: str) -> list[str]:
-    """An endpoint string cut at its colons; a colon after a backslash is none."""
+def words(endpoint: str) -> list[str]:
+    """A server endpoint string cut at its colons; one after a backslash belongs to a word."""
     parts = endpoint.replace("\\:", "\0").split(":")
     return [each.replace("\0", ":") for each in parts]
 
