@@ -12,7 +12,7 @@ from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import Transaction, TxOutput
 from timecoin.wallet.psbt import Psbt, PsbtInput
 from timecoin.wallet.psbt_errors import PsbtRefused
-from timecoin.wallet.psbt_finalise import valid_signatures
+from timecoin.wallet.psbt_finalise import counting, valid_signatures
 from timecoin.wallet.psbt_spending import Spending, fee, spending, stated_coin
 
 _DUMMY_SIGNATURE = bytes(72)
@@ -102,7 +102,7 @@ def _state(psbt: Psbt, index: int, hasher: Bip143, backend: SignatureBackend) ->
     except PsbtRefused as problem:
         return InputState(True, False, Role.UPDATER, problem=problem.reason)
     held = valid_signatures(known, need, hasher.digest(index, need.script_code, need.coin.value), backend)
-    if len(held) >= need.required:
+    if len(held if need.key_hash is not None else counting(need, held)) >= need.required:
         return InputState(True, False, Role.FINALIZER)
     return _lacking(known, need, held)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from timecoin.ledger.coins import UNARCHIVED, Coin
 from timecoin.ledger.der import bare_signature
 from timecoin.ledger.errors import TxInvalid
@@ -35,13 +37,17 @@ def witness(psbt: Psbt, index: int, hasher: Bip143, backend: SignatureBackend) -
     by_key = valid_signatures(
         psbt.inputs[index], need, hasher.digest(index, need.script_code, need.coin.value), backend
     )
-    if len(by_key) < need.required:
-        raise NotComplete(index, f"{len(by_key)} of {need.required} signatures")
+    signatures = list(by_key.values()) if need.key_hash is not None else counting(need, by_key)
+    if len(signatures) < need.required:
+        raise NotComplete(index, f"{len(signatures)} of {need.required} signatures")
     if need.key_hash is not None:
-        key, signature = next(iter(by_key.items()))
-        return signature, key
-    signatures = [by_key[key] for key in need.keys if key in by_key]
+        return signatures[0], next(iter(by_key))
     return b"", *signatures[: need.required], need.script_code
+
+
+def counting(need: Spending, by_key: Mapping[bytes, bytes]) -> list[bytes]:
+    """The signatures in the order of a multisig's keys; a key that stands there twice counts twice."""
+    return [by_key[key] for key in need.keys if key in by_key]
 
 
 def valid_signatures(known: PsbtInput, need: Spending, digest: bytes, backend: SignatureBackend) -> dict[bytes, bytes]:
@@ -86,4 +92,4 @@ def is_valid(psbt: Psbt, backend: SignatureBackend) -> bool:
         verify_transaction(backend, tx, coins)
     except (PsbtRefused, TxInvalid):
         return False
-    return not any(each.script_sig for each in tx.inputs)
+    return bool(tx.inputs) and not any(each.script_sig for each in tx.inputs)

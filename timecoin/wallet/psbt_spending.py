@@ -82,11 +82,19 @@ def spending(psbt: Psbt, index: int, *, proven: bool = True) -> Spending:
         raise MissingCoin(index, "it is not said which coin is spent")
     if known.redeem_script is not None:
         raise PsbtRefused(index, "there is a redeem script, but the ledger has no P2SH")
+    return need_of(index, coin, known.witness_script)
+
+
+def need_of(index: int, coin: TxOutput, witness_script: bytes | None) -> Spending:
+    """What it takes to spend ``coin`` as input ``index``, with the witness script that is known for it, if any.
+
+    Raises ``PsbtRefused`` when the scripts do not fit or are not of this ledger.
+    """
     kind = classify(coin.script)
     if kind is Kind.P2WPKH:
-        return _by_key(index, coin, known.witness_script)
+        return _by_key(index, coin, witness_script)
     if kind is Kind.P2WSH:
-        return _by_script(index, coin, known.witness_script)
+        return _by_script(index, coin, witness_script)
     raise PsbtRefused(index, "the coin's script is not one of this ledger")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from timecoin.primitives.hashes import display, sha256
 from timecoin.primitives.script import Kind, classify, program
-from timecoin.primitives.transaction import Transaction, split_outpoint
+from timecoin.primitives.transaction import Transaction, TxOutput, split_outpoint
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_errors import PsbtRefused
 from timecoin.wallet.psbt_origin import KeyOrigin
@@ -37,6 +37,11 @@ def add_previous(psbt: Psbt, index: int, previous: Transaction) -> Psbt:
     if program(coin.script) is None:
         raise PsbtRefused(index, "the coin's script is not one of this ledger")
     return psbt.with_input(index, replace(psbt.inputs[index], non_witness_utxo=previous, witness_utxo=coin))
+
+
+def add_coin(psbt: Psbt, index: int, coin: TxOutput) -> Psbt:
+    """Input ``index`` spends ``coin``, whose transaction is not at hand: some signers will not sign it."""
+    return psbt.with_input(index, replace(psbt.inputs[index], witness_utxo=coin))
 
 
 def describe_input(psbt: Psbt, index: int, facts: ScriptFacts) -> Psbt:
