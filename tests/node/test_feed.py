@@ -124,3 +124,45 @@ class WiredTest(SynchronousTestCase):
         self.assertEqual([(b.height, b.epoch, b.closing) for b in blocks[:2]], [(1, 1, True), (2, 2, True)])
         self.assertEqual(blocks[0].number, lived[-1].number + 1)
         self.assertEqual([e.number for e in notes.events], list(range(1, len(notes.events) + 1)))
+
+
+class RestartTest(SynchronousTestCase):
+    """What the journal says was told, was told: at the stop, or again after a crash."""
+
+    def setUp(self) -> None:
+        path = Path(self.mktemp())
+        path.mkdir(parents=True)
+        self.solo = Solo(self, path)
+        self.notes = Notes()
+
+    def finals(self) -> list[bytes]:
+        return [e.txid for e in self.notes.events if isinstance(e, TransactionChanged) and e.status is Status.FINAL]
+
+    def test_what_is_written_at_the_stop_is_told(self) -> None:
+        self.solo.start()
+        self.solo.reports.feed.listen(self.notes)
+        journal = self.solo.disks.made["journal"]
+        tx = self.solo.submit(self.solo.payment())
+        told: list[bytes] = []
+        for _ in range(100):
+            if any(report.change is fx.Change.FINAL for report in self.solo.participant._context.outbox._reports):
+                break
+            self.solo.run(0.01, 0.01)
+        journal.held = True
+        self.solo.run(0.5)
+        told += self.finals()
+        self.solo.stop()
+        self.assertEqual((told, self.finals()), ([], [tx.txid]))
+
+    def test_after_a_crash_everything_is_told_again(self) -> None:
+        self.solo.start()
+        final = self.solo.submit(self.solo.payment(0))
+        self.solo.run(1)
+        self.solo.stop()
+        self.solo.start_storage()
+        self.solo.make()
+        self.solo.reports.feed.listen(self.notes)
+        self.solo.consensus.retells = lambda: True
+        self.successResultOf(self.solo.consensus.startService())
+        self.assertEqual(self.finals(), [final.txid])
+        self.assertEqual(len(self.notes.events), 1)

@@ -14,7 +14,7 @@ makes a long tick.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
 
 from timecoin.consensus import asking, events, steps
@@ -73,6 +73,7 @@ class Participant:
         self._deciding = Deciding(self._context, last_commit, self._halt)
         self._submissions = Submissions(self._context)
         self._final_ms: dict[bytes, int] = {}
+        self._untold: dict[bytes, fx.Report] = {}
         self._holding = False
         self._next_asking = 0
         self._askings = 0
@@ -313,6 +314,12 @@ class Participant:
             entry.local = True
             self._submissions.keep(entry.tx)
 
+    def reported_final(self) -> Collection[bytes]:
+        """Txids of unarchived transactions that were reported final, in this life of the node or, as the journal says,
+        in the one before.
+        """
+        return self._final_ms.keys()
+
     def pending(self) -> Iterable[bytes]:
         """Txids of what was submitted here and is not settled yet."""
         return self._submissions
@@ -430,8 +437,14 @@ class Participant:
                 self._current.receive(message)
             elif isinstance(message, Precommit):
                 self._deciding.late_precommit(message)
-        self._context.effects.extend(tick.reports)
+        self._tell(tick.reports)
         self._after()
+
+    def _tell(self, reports: Iterable[fx.Report]) -> None:
+        for report in reports:
+            # A block may have been durable before the journal: then it was told with that.
+            if report.change is not fx.Change.FINAL or self._untold.pop(report.txid, None) is not None:
+                self._context.emit(report)
 
     # What follows every input
 
@@ -486,7 +499,9 @@ class Participant:
         context = self._context
         if isinstance(event, events.Certified):
             backed.append(event.txid)
-            context.emit(fx.Report(event.txid, fx.Change.CERTIFIED))
+            # What the journal brings back was told in the life before; it may be final by now.
+            if context.started:
+                context.emit(fx.Report(event.txid, fx.Change.CERTIFIED))
         elif isinstance(event, events.Backed):
             backed.append(event.txid)
         elif isinstance(event, events.Final):
@@ -514,7 +529,8 @@ class Participant:
         # twice.
         if event.txid not in self._final_ms:
             self._final_ms[event.txid] = event.milliseconds
-            self._context.outbox.report(fx.Report(event.txid, fx.Change.FINAL, event.milliseconds))
+            self._untold[event.txid] = report = fx.Report(event.txid, fx.Change.FINAL, event.milliseconds)
+            self._context.outbox.report(report)
 
     def _announce_again(self, txids: Iterable[bytes]) -> None:
         for txid in txids:
@@ -587,6 +603,9 @@ class Participant:
             txid = tx.txid
             self._submissions.settled(txid)
             milliseconds = self._final_ms.pop(txid, None)
+            untold = self._untold.pop(txid, None)
+            if untold is not None:
+                self._context.emit(untold._replace(tx=tx))
             self._context.emit(fx.Report(txid, fx.Change.ARCHIVED, milliseconds, height, None, tx))
 
     def _open_epoch(self) -> None:

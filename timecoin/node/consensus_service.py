@@ -100,6 +100,7 @@ class ConsensusService(Service):
         self.bad_block: Callable[[fx.BadBlock], None] = lambda bad: None
         self.ticked: Callable[[], None] = lambda: None
         self.clock_offset_ms: Callable[[], int | None] = lambda: None
+        self.retells: Callable[[], bool] = lambda: False
 
     # Life cycle
 
@@ -146,6 +147,8 @@ class ConsensusService(Service):
         self.participant.restore(restored)
         self._pump.drain()
         self.participant.start(self.now_ms())
+        if self.retells():
+            self._reports.tell_again(self.participant, self.now_ms())
         self._pump.settle()
 
     def _stop_pools(self) -> None:
@@ -172,7 +175,13 @@ class ConsensusService(Service):
             tick = self.participant.take_tick(self.now_ms())
             if tick is not None and tick.records:
                 await self._storage.in_journal_thread(self._storage.journal.append, tick.records)
+                self._tell_at_last(tick)
         self._stop_pools()
+
+    def _tell_at_last(self, tick: Tick) -> None:
+        # The journal says now that these were told.
+        for report in tick.reports:
+            self._reports.add(report, self.now_ms())
 
     # For those who look
 
@@ -290,7 +299,9 @@ class ConsensusService(Service):
         written, self._written = self._written, []
         for waiter in written:
             waiter.callback(None)
-        if tick is not None:
+        if tick is not None and (self._failed or not self.running):
+            self._tell_at_last(tick)
+        elif tick is not None:
             self.feed(lambda: self.participant.persisted(tick, self.now_ms()))
             self._schedule_flush()
 

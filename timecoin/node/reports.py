@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
 from timecoin.consensus import effects as fx
+from timecoin.consensus.participant import Participant
 from timecoin.consensus.status import Status
 from timecoin.node.feed import Feed
 from timecoin.node.latency import Latency
@@ -89,6 +90,17 @@ class Reports:
         if self._early and tx.txid in self._early:
             del self._early[tx.txid]
             self._tell(fx.Report(tx.txid, fx.Change.CERTIFIED), now)
+
+    def tell_again(self, participant: Participant, now: int) -> None:
+        """Tell where every unarchived transaction stands: after a crash nobody knows who has heard of it."""
+        finals = participant.reported_final()
+        for entry in participant.finality.pool:
+            if entry.txid not in finals:
+                self.feed.transaction(entry.txid, Status.PENDING, now, entry.tx)
+                if entry.certified:
+                    self._tell(fx.Report(entry.txid, fx.Change.CERTIFIED), now)
+        for txid in finals:
+            self._tell(fx.Report(txid, fx.Change.FINAL), now)
 
     def _tell(self, report: fx.Report, now: int) -> None:
         txid, change, _, height, reason, tx = report

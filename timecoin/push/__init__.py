@@ -1,0 +1,1 @@
+"""Push: events of the node to clients that subscribed, over WebSocket and server-sent events."""
