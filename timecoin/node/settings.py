@@ -19,27 +19,12 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from timecoin.node.config_kinds import Kind
+from timecoin.rpc.face_settings import BadValue, Change, NotAvailable, SettingError, Shown, UnknownSetting
 
 T = TypeVar("T")
 _MAX_CHANGES = 200
 _MAX_TEXT = 200
 _BASE = Path("/")
-
-
-class SettingError(Exception):
-    """A setting cannot be read or changed like this; nothing was changed. ``str()`` is one line."""
-
-
-class UnknownSetting(SettingError):
-    """There is no such setting."""
-
-
-class BadValue(SettingError):
-    """The value is not allowed."""
-
-
-class NotAvailable(SettingError):
-    """The part of the node that the setting works on does not run, or refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +40,6 @@ class Setting(Generic[T]):
     configured: str
     in_file: bool = False
     kept: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A setting as people see it; ``origin`` is default, file, kept or run time."""
-
-    path: str
-    value: Any
-    text: str
-    origin: str
-    configured: str
-    allowed: str
-    doc: str
-    kept: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change at run time; ``by`` names who asked for it."""
-
-    time_ms: int
-    path: str
-    before: str
-    after: str
-    by: str
-    kept: bool
 
 
 @dataclass(slots=True)

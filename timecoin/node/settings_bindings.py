@@ -65,6 +65,7 @@ def bind_rpc(settings: Settings, service: RpcService) -> None:
     def max_batch(count: int) -> None:
         dispatcher.bounds = replace(dispatcher.bounds, batch=count)
 
+    service.context.settings = settings
     settings.bind("rpc.max_batch", max_batch)
     settings.bind("rpc.max_connections", lambda value: limit(connections=value))
     settings.bind("rpc.max_request_bytes", lambda value: limit(request_bytes=value))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from timecoin.node.settings import SettingError
+from timecoin.rpc.face_settings import SettingError
 from timecoin.storage.files import read_optional, write_atomic
 
 SETTINGS_FILE = "settings.json"

@@ -46,6 +46,7 @@ class Transport(transport.SSHServerTransport):
         each for each in transport.SSHTransportBase.supportedKeyExchanges if each in _KEY_EXCHANGES
     ]
     supportedCompressions = [b"none"]
+    _log = Logger("twisted.conch.ssh.transport")
     factory: Any
     transport: Any
     _idle: IDelayedCall | None = None
@@ -62,6 +63,10 @@ class Transport(transport.SSHServerTransport):
         self._idle = None
         self.factory.lost(self)
         super().connectionLost(reason)
+
+    def receiveError(self, reasonCode: int, description: bytes) -> None:
+        """The client says why it leaves, which is no error of ours."""
+        self._log.debug("the client leaves: {reason}", reason=description[:200])
 
     @property
     def is_logged_in(self) -> bool:
@@ -80,6 +85,8 @@ class Transport(transport.SSHServerTransport):
 
 class Channel(session.SSHSession):
     """A session's channel, bounded both ways."""
+
+    _log = Logger("twisted.conch.ssh.channel")
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -155,7 +162,8 @@ class ManholeFactory(factory.SSHFactory):
     services = {b"ssh-userauth": Login, b"ssh-connection": connection.SSHConnection}
     noisy = False
     primes = None
-    _log = Logger()
+    _log = Logger("twisted.conch.ssh.factory")
+    _notes = Logger()
 
     def __init__(
         self,
@@ -185,7 +193,7 @@ class ManholeFactory(factory.SSHFactory):
         if len(self.connections) >= MAX_CONNECTIONS:
             waiting = next((each for each in self.connections if not each.is_logged_in), None)
             if waiting is None:
-                self._log.warn("{count} are connected: another one is refused", count=len(self.connections))
+                self._notes.warn("{count} are connected: another one is refused", count=len(self.connections))
                 return None
             self.connections.pop(waiting)
             waiting.transport.abortConnection()

@@ -67,7 +67,7 @@ class Shell(recvline.HistoricRecvLine):
     def initializeScreen(self) -> None:
         """Keep what is on the screen, and begin below it."""
         self.setInsertMode()  # type: ignore[no-untyped-call]
-        self.terminal.write(self._banner.replace("\n", "\r\n").encode())
+        self.terminal.write(self._banner.encode())
         self._prompt()
 
     def terminalSize(self, width: int, height: int) -> None:
@@ -213,7 +213,8 @@ class Shell(recvline.HistoricRecvLine):
     def _write(self, text: str) -> None:
         if self._gone:
             return
-        self.terminal.write(text.replace("\r\n", "\n").replace("\n", "\r\n").encode("utf-8", "replace"))
+        # The terminal's transport makes line ends of what a terminal needs.
+        self.terminal.write(text.replace("\r\n", "\n").encode("utf-8", "replace"))
         self._at_line_start = text.endswith("\n")
 
     def _write_above(self, text: str) -> None:

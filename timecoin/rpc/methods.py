@@ -9,6 +9,7 @@ from timecoin.rpc import (
     methods_masternode,
     methods_mempool,
     methods_network,
+    methods_settings,
     methods_status,
 )
 from timecoin.rpc.table import Method, make_table
@@ -20,6 +21,7 @@ _MODULES = (
     methods_masternode,
     methods_mempool,
     methods_network,
+    methods_settings,
     methods_status,
 )
 

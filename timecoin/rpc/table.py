@@ -16,6 +16,7 @@ from timecoin.rpc.errors import IN_WARMUP, METHOD_NOT_FOUND, MISC_ERROR, RpcErro
 from timecoin.rpc.facade import NodeFacade
 from timecoin.rpc.face_insight import Insight
 from timecoin.rpc.face_proofs import Proofs
+from timecoin.rpc.face_settings import SettingsTree
 from timecoin.rpc.schemas import Schemas
 
 _P = ParamSpec("_P")
@@ -60,6 +61,7 @@ class Context:
 
     insight: Insight | None = None
     proofs: Proofs | None = None
+    settings: SettingsTree | None = None
 
     def of(self, caller: Caller) -> Context:
         """The same for one caller; ``active`` and the rest are shared."""
