@@ -16,6 +16,8 @@ Amount: TypeAlias = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type
 HashText: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 #: Bytes in a result, as lower-case hex.
 HexText: TypeAlias = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")]
+#: An object in a result whose members are described elsewhere.
+JsonObject: TypeAlias = Annotated[dict[str, Any], msgspec.Meta(extra_json_schema={"type": "object"})]
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")

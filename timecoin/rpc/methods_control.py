@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TypedDict, cast
 
+from timecoin.rpc.codec import JsonObject
 from timecoin.rpc.errors import METHOD_NOT_FOUND, RpcError
+from timecoin.rpc.openrpc import document
 from timecoin.rpc.table import Context, method
 
 
@@ -86,7 +88,25 @@ def getrpcinfo(context: Context) -> RpcInfo:
     }
 
 
+class OpenRpcDocument(TypedDict):
+    """A document in the sense of https://spec.open-rpc.org."""
+
+    openrpc: str
+    info: JsonObject
+    methods: list[JsonObject]
+    components: JsonObject
+
+
+async def discover(context: Context) -> OpenRpcDocument:
+    """The OpenRPC document of this node: all methods with their parameters, results and errors.
+
+    :returns: the document
+    """
+    return cast(OpenRpcDocument, await context.aside(document, context.methods))
+
+
 METHODS = (
+    method("Control", discover, name="rpc.discover", while_starting=True, cost=10),
     method("Control", getrpcinfo),
     method("Control", help_text, name="help", while_starting=True),
     method("Control", stop, while_starting=True),

@@ -12,5 +12,6 @@ CASES = [
     Case("stop", result="TimeCoin node stopping"),
     Case("stop", node=lambda node: setattr(node, "warmup", "Loading..."), result="TimeCoin node stopping"),
     Case("uptime", result=61),
+    Case("rpc.discover", result=lambda found: found["openrpc"] == "1.3.2" and len(found["methods"]) > 20),
     Case("getrpcinfo", result=lambda info: info["active_commands"] == [] and info["reactor"]["samples"] == 100),
 ]
