@@ -50,18 +50,20 @@ class WalletDatabase:
 
     @staticmethod
     def write(path: Path, identity: Identity, records: Iterator[Record], changes: Changes | None = None) -> None:
-        """A new file *path* with *records* and then *changes*, closed and durable on return."""
+        """A new file *path* with *records* but for what *changes* replace, closed and durable on return."""
+        changes = changes or {}
         database = _open(path)
         try:
             with closing(connect(database)) as connection:
                 with committing(connection) as root:
                     root["wallet"] = (_KIND, FORMAT, identity.chain_id, identity.wallet_id)
                     root["tables"] = OOBTree()
-                for batch in _batches(records):
+                # What is replaced must not get into the new file at all: it keeps its own history, too.
+                for batch in _batches(each for each in records if each.key not in changes.get(each.table, ())):
                     with committing(connection) as root:
                         apply_changes(root["tables"], batch)
                 with committing(connection) as root:
-                    apply_changes(root["tables"], changes or {})
+                    apply_changes(root["tables"], changes)
         finally:
             database.close()
         sync_file(path)

@@ -132,10 +132,20 @@ class WalletStore:
     def commit(self, changes: Changes) -> None:
         """All of *changes* or nothing, durable on return.
 
-        ``WriteFailed`` (nothing changed), ``ValueError`` (a name, key or value that cannot be stored).
+        ``ValueError`` (a name, key or value that cannot be stored): nothing changed. ``WriteFailed``: nothing changed
+        either, unless the disk failed at the very last; the file was opened again, and reads show what it holds.
         """
         with self._lock:
-            self._database.commit(changes)
+            try:
+                self._database.commit(changes)
+            except WriteFailed:
+                self._reopen()
+                raise
+
+    def _reopen(self) -> None:
+        # FileStorage closes its file when it cannot tell whether a transaction is durable.
+        self._database.close()
+        self._database = WalletDatabase.open(self.path / DATABASE_NAME)
 
     def rewrite(self, changes: Changes | None = None) -> None:
         """:meth:`commit` into a new file without history, which takes the old one's place; the old one is overwritten.
@@ -160,7 +170,7 @@ class WalletStore:
         except OSError as error:
             raise WriteFailed(f"cannot replace {final}: {error.strerror or error}") from error
         finally:
-            self._database = WalletDatabase.open(final)
+            self._reopen()
 
     def backup(self, destination: Path) -> None:
         """One file (mode 0600) with all of the wallet as it is now, durable on return; :meth:`restore` reads it.

@@ -178,25 +178,29 @@ class ScriptBook:
         if active and not descriptor.is_ranged:
             raise UnsupportedDescriptor("only a ranged descriptor can be active: it has to give many addresses")
         descriptor_id = descriptor.descriptor_id
-        self._put(descriptor_id, BookEntry(0, descriptor, chain, False, created, first, next_index, 0, label))
+        entry = BookEntry(0, descriptor, chain, False, created, first, next_index, 0, label)
+        before = self._put(descriptor_id, entry)
         self._keep(descriptor_id, derived)
-        self._extend(descriptor_id, 0 if end is None else end)
+        self._extend(descriptor_id, max(before, 0 if end is None else end))
         self.activate(descriptor_id, active)
         return descriptor_id
 
-    def _put(self, descriptor_id: bytes, entry: BookEntry) -> None:
+    def _put(self, descriptor_id: bytes, entry: BookEntry) -> int:
+        """Take *entry* as new, or into the one that is known; returns the end of what was watched before."""
         known = self._entries.get(descriptor_id)
-        if known is None or entry.first < known.first or entry.chain != known.chain:
-            used = 0 if known is None else known.used
-            if known is not None:
-                self.remove(descriptor_id)
-            entry.number, entry.used = self._numbers, used
-            self._numbers += 1
-            self._entries[descriptor_id] = entry
-        else:
-            known.created = min(known.created, entry.created)
-            known.next_index = max(known.next_index, entry.next_index)
-            known.label = entry.label or known.label
+        end = 0
+        if known is not None:
+            entry.created, entry.used = min(known.created, entry.created), known.used
+            entry.next_index, entry.label = max(known.next_index, entry.next_index), entry.label or known.label
+            if known.first <= entry.first and known.chain == entry.chain:
+                known.created, known.next_index, known.label = entry.created, entry.next_index, entry.label
+                return known.end
+            end = known.end
+            self.remove(descriptor_id)
+        entry.number = self._numbers
+        self._numbers += 1
+        self._entries[descriptor_id] = entry
+        return end
 
     def _keep(self, descriptor_id: bytes, derived: Sequence[bytes]) -> None:
         entry = self._entries[descriptor_id]

@@ -21,7 +21,8 @@ _HEX_KEY: Final = re.compile(r"0[23][0-9a-fA-F]{64}", re.ASCII)
 _LONG_HEX_KEY: Final = re.compile(r"0[4567][0-9a-fA-F]{128}", re.ASCII)
 _CHOICE: Final = re.compile(r"<([^<>]*)>", re.ASCII)
 _MAX_CHOICES: Final = 2
-_WIF_LENGTHS: Final = (51, 52)
+_WIF_LENGTH: Final = 52
+_LONG_WIF: Final = re.compile(r"[59][1-9A-HJ-NP-Za-km-z]{50}", re.ASCII)
 
 
 class Derivation(NamedTuple):
@@ -158,7 +159,7 @@ def parse_key(text: str, network: Network) -> tuple[KeyExpression, ...]:
     key = _key(name, network)
     if steps and not isinstance(key, ExtendedPublicKey | ExtendedSecretKey):
         raise BadDescriptor("only an extended key has a path after it")
-    ranged = bool(steps) and steps[-1] in ("*", "*h", "*H", "*'")
+    ranged = bool(steps) and steps[-1] in ("*", "*h", "*'")
     if ranged and steps.pop() != "*":
         raise UnsupportedDescriptor("a hardened range (*h) cannot be watched without its private key")
     paths = _paths(steps)
@@ -177,8 +178,8 @@ def _origin(text: str) -> tuple[tuple[bytes, Path] | None, str]:
 
 
 def _path(text: str) -> Path:
-    if text in ("m",) or text.startswith("m/"):
-        raise BadDescriptor("a path in a descriptor does not begin with m")
+    if text.startswith("m") or "H" in text:
+        raise BadDescriptor("a path in a descriptor begins with a step, not with m, and is hardened by h or '")
     try:
         return parse_path(text)
     except BadKey as error:
@@ -211,10 +212,10 @@ def _steps(steps: list[str]) -> Path:
 def _key(text: str, network: Network) -> bytes | SingleSecret | ExtendedKey:
     if _HEX_KEY.fullmatch(text):
         return _checked_point(bytes.fromhex(text))
-    if _LONG_HEX_KEY.fullmatch(text):
+    if _LONG_HEX_KEY.fullmatch(text) or _LONG_WIF.fullmatch(text):
         raise UnsupportedDescriptor("keys are in compressed form (33 bytes) only")
     try:
-        if len(text) in _WIF_LENGTHS:
+        if len(text) == _WIF_LENGTH:
             return SingleSecret(decode_wif(text, network.keys.wif))
         return parse_extended(text, network.keys)
     except (BadKey, WifError) as error:
