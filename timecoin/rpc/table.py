@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
+from msgspec import Raw
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from timecoin.rpc import help
 from timecoin.rpc.arguments import Parameter, bind, positional
 from timecoin.rpc.caller import NOBODY, Caller
+from timecoin.rpc.codec import encode
 from timecoin.rpc.docstrings import Described, describe
 from timecoin.rpc.errors import IN_WARMUP, METHOD_NOT_FOUND, MISC_ERROR, RpcError
 from timecoin.rpc.facade import NodeFacade
 from timecoin.rpc.face_insight import Insight
+from timecoin.rpc.face_operator import Operator
 from timecoin.rpc.face_proofs import Proofs
 from timecoin.rpc.face_settings import SettingsTree
+from timecoin.rpc.face_wallet import Wallets
 from timecoin.rpc.schemas import Schemas
 
 _P = ParamSpec("_P")
@@ -60,8 +64,10 @@ class Context:
     slices: Callable[[Iterable[Any]], Deferred[list[Any]]] = _at_once
 
     insight: Insight | None = None
+    operator: Operator | None = None
     proofs: Proofs | None = None
     settings: SettingsTree | None = None
+    wallets: Wallets | None = None
 
     def of(self, caller: Caller) -> Context:
         """The same for one caller; ``active`` and the rest are shared."""
@@ -77,6 +83,11 @@ class Context:
     def sliced(self, work: Iterable[_T]) -> Deferred[list[_T]]:
         """``slices`` with its types kept: ``await context.sliced(show(tx) for tx in block.transactions)``."""
         return self.slices(work)
+
+    def written(self, work: Iterable[_T]) -> Deferred[list[_T]]:
+        """As :meth:`sliced`, but each item is written out as JSON at once: for long lists of objects in a result,
+        which would otherwise stay in memory as many small objects and be written in one go."""
+        return cast("Deferred[list[_T]]", self.slices(Raw(encode(each)) for each in work))
 
 
 @dataclass(frozen=True, slots=True)
