@@ -1,40 +1,106 @@
-"""RPC methods about masternodes and consensus (protocol.md sections 3 to 6)."""
+"""The RPC method ``masternode``: the registry, this node's part, and changes to both (protocol.md section 3)."""
 
 from __future__ import annotations
 
-from typing import Any
+import secrets
+from typing import Annotated, Final, Literal
 
-from timecoin.ledger.registry_entry import Entry
-from timecoin.ledger.state import LedgerState
-from timecoin.primitives import address
-from timecoin.primitives.hashes import display
-from timecoin.primitives.transaction import split_outpoint
+from timecoin.primitives.hashes import display, parse_display
+from timecoin.primitives.signing import get_backend
+from timecoin.rpc import masternode_changes, masternode_views
 from timecoin.rpc.errors import INVALID_PARAMETER, MISC_ERROR, RpcError
-from timecoin.rpc.facade import NodeFacade
+from timecoin.rpc.kinds import Options
+from timecoin.rpc.masternode_options import MasternodeOptions
+from timecoin.rpc.results_masternode import (
+    Changed,
+    MasternodeCounts,
+    MasternodeShown,
+    MasternodeStatus,
+    OperatorKey,
+    Registered,
+)
 from timecoin.rpc.table import Context, method
 
-_SIGN_ANYWAY = "sign-anyway"
+_HASH_DIGITS: Final = 64
+_CHANGES: Final = ("update", "unregister", "return")
+_NAMED: Final = ("sign-anyway", *_CHANGES)
 
 
-def masternode(context: Context, command: str, confirm: str = "") -> Any:
-    """About masternodes: ``list`` shows the registry, ``count`` figures of it, ``status`` this node's own
-    part.
+async def masternode(
+    context: Context,
+    command: Literal["list", "count", "status", "genkey", "register", "update", "unregister", "return", "sign-anyway"],
+    id: str = "",
+    options: Annotated[MasternodeOptions | None, Options] = None,
+) -> list[MasternodeShown] | MasternodeCounts | MasternodeStatus | OperatorKey | Registered | Changed:
+    """About masternodes: look at the registry, register one, change or end a registration.
 
-    ``sign-anyway`` ends the silence of this masternode after the loss of its journal. It may make it sign against
-    itself, which is misbehaviour: only for who knows that its key has signed nothing in the open epoch. It must be
-    confirmed with the masternode's id.
+    list shows the registry, count figures of it, status this node's own part, genkey makes an operator key.
+
+    register takes service and any of tier or collateral, payout, owner_key, operator_secret, fee_rate. The wallet pays,
+    its collateral coin is locked there, its owner key is the wallet's unless another is given. The operator key is this
+    node's own unless operator_secret is given. update takes the id and any of service, payout, owner_key,
+    operator_secret; unregister and return (after a suspension) take the id. All three are signed by the owner key,
+    which is in the wallet or given as owner_secret. Nothing is sent that would have no effect.
+
+    What is archived in epoch e is in the registry from e+1 on, and in the set that votes from e+2 on.
+
+    sign-anyway ends the silence of this masternode after the loss of its journal. It may make it sign against itself,
+    which is misbehaviour: only for who knows that its key has signed nothing in the open epoch. It must be confirmed
+    with the masternode's id.
+
+    :param command: what to do
+    :param id: of the masternode that is meant: for update, unregister, return and sign-anyway
+    :param options: what register and update take
+    :param options.service: address literal and port under which others reach it: 1.2.3.4:24100, [::1]:24100, an onion
+    :param options.tier: bronze (the default), silver, gold or free
+    :param options.collateral: TIME to lock, instead of tier
+    :param options.payout: address for rewards; a new one of the wallet's if left out
+    :param options.owner_key: public key in hex of the owner, who alone can change the registration
+    :param options.owner_secret: the owner's private key (64 hex digits or WIF), if it is not in the wallet
+    :param options.operator_secret: the operator's private key (64 hex digits or WIF)
+    :param options.fee_rate: units per vbyte
+    :returns: what the command is about; changes tell from which epoch on they show
+    :error -1: this node has no operator key, or nothing keeps it from signing
+    :error -4: the owner key is not in the wallet, or the wallet cannot pay or sign
+    :error -5: an address or key is none
+    :error -8: something is missing, out of range, or not for this command
+    :error -18: no wallet is loaded
+    :error -26: it would have no effect: the collateral is too small, the operator key is in use, no such masternode…
     """
-    commands = {"list": _list, "count": _count, "status": _status}
-    if command == _SIGN_ANYWAY:
-        return _sign_anyway(context, confirm)
-    if command not in commands:
-        raise RpcError(INVALID_PARAMETER, f"command must be one of {', '.join(commands)}, {_SIGN_ANYWAY}")
-    if confirm:
-        raise RpcError(INVALID_PARAMETER, f"only {_SIGN_ANYWAY} is confirmed")
-    return commands[command](context)
+    given = options or {}
+    if (command in _NAMED) != bool(id):
+        raise RpcError(INVALID_PARAMETER, f"masternode {command} takes {'an' if command in _NAMED else 'no'} id")
+    if command == "register":
+        return await masternode_changes.register(context, given)
+    if command in _CHANGES:
+        return await masternode_changes.change(context, command, _id(id), given)
+    if given:
+        raise RpcError(INVALID_PARAMETER, f"masternode {command} takes no options")
+    if command == "sign-anyway":
+        return await _sign_anyway(context, id)
+    if command == "list":
+        return masternode_views.show_list(context)
+    if command == "count":
+        return masternode_views.show_count(context)
+    return _new_key() if command == "genkey" else masternode_views.show_status(context)
 
 
-async def _sign_anyway(context: Context, confirm: str) -> dict[str, Any]:
+def _id(text: str) -> bytes:
+    try:
+        return parse_display(text)
+    except ValueError:
+        raise RpcError(INVALID_PARAMETER, f"id must have {_HASH_DIGITS} hexadecimal digits") from None
+
+
+def _new_key() -> OperatorKey:
+    backend = get_backend()
+    secret = secrets.token_bytes(32)
+    while not backend.is_secret(secret):
+        secret = secrets.token_bytes(32)
+    return {"operator_secret": secret.hex(), "operator_key": backend.public_key(secret).hex()}
+
+
+async def _sign_anyway(context: Context, confirm: str) -> MasternodeStatus:
     own = context.node.consensus().masternode_id
     if own is None:
         raise RpcError(MISC_ERROR, "This node is not a member of the current set")
@@ -42,104 +108,7 @@ async def _sign_anyway(context: Context, confirm: str) -> dict[str, Any]:
         raise RpcError(INVALID_PARAMETER, "To confirm, give the id of this masternode (see masternode status)")
     if not await context.node.sign_anyway():
         raise RpcError(MISC_ERROR, "Its journal does not keep this masternode from signing")
-    return _status(context)
+    return masternode_views.show_status(context)
 
 
-def _connected(node: NodeFacade) -> set[bytes]:
-    connected = {peer.masternode_id for peer in node.peers() if peer.masternode_id is not None}
-    own = node.consensus().masternode_id
-    return connected | ({own} if own is not None else set())
-
-
-def _list(context: Context) -> list[dict[str, Any]]:
-    tip, connected = context.node.tip(), _connected(context.node)
-    return [_entry_json(each, tip, context.node.hrp, connected) for each in tip.registry.entries]
-
-
-def _entry_json(entry: Entry, tip: LedgerState, hrp: str, connected: set[bytes]) -> dict[str, Any]:
-    index = tip.current.index_of_id(entry.masternode_id)
-    collateral = None
-    if entry.collateral is not None:
-        txid, n = split_outpoint(entry.collateral)
-        collateral = {"txid": display(txid), "vout": n}
-    return {
-        "id": display(entry.masternode_id),
-        "tier": entry.tier.name.lower(),
-        "power": entry.power,
-        "status": entry.status,
-        "in_set": index is not None,
-        "signer": index,
-        "in_next_set": tip.following.index_of_id(entry.masternode_id) is not None,
-        "connected": entry.masternode_id in connected,
-        "service": str(entry.service),
-        "operator_key": entry.operator_key.hex(),
-        "owner_key": entry.owner_key.hex(),
-        "payout": address.encode(entry.payout, hrp),
-        "collateral": collateral,
-        "registered_height": entry.height,
-        "absent": entry.absent,
-        "unregistered_epoch": entry.unregistered,
-        "jailed_epoch": entry.jailed,
-        "release_epoch": entry.release,
-    }
-
-
-def _count(context: Context) -> dict[str, Any]:
-    tip, connected = context.node.tip(), _connected(context.node)
-    entries = tip.registry.entries
-    return {
-        "total": len(entries),
-        "eligible": sum(each.is_eligible for each in entries),
-        "in_set": len(tip.current),
-        "connected": sum(each.masternode_id in connected for each in entries),
-        "total_power": tip.current.total,
-        "tiers": {
-            tier: sum(each.tier.name.lower() == tier for each in entries)
-            for tier in ("free", "bronze", "silver", "gold")
-        },
-    }
-
-
-def _status(context: Context) -> dict[str, Any]:
-    info, tip = context.node.consensus(), context.node.tip()
-    entry = None if info.masternode_id is None else tip.registry.get(info.masternode_id)
-    return {
-        "masternode": info.masternode_id is not None,
-        "id": None if info.masternode_id is None else display(info.masternode_id),
-        "status": None if entry is None else entry.status,
-        "signer": info.signer,
-        "power": info.power,
-        "voting": info.voting,
-        "proposing": info.proposing,
-        "abstains": info.abstains,
-    }
-
-
-def getconsensusinfo(context: Context) -> dict[str, Any]:
-    """This node's part in consensus: height, round and step; epoch and seal; powers; what is under way."""
-    info, tip = context.node.consensus(), context.node.tip()
-    return {
-        "height": info.height,
-        "round": info.round,
-        "step": info.step,
-        "epoch": info.epoch,
-        "sealed": info.sealed,
-        "seals": info.seals,
-        "next_slot": info.next_slot,
-        "set_size": len(tip.current),
-        "set_hash": display(tip.current.set_hash),
-        "total_power": tip.current.total,
-        "connected_power": info.connected_power,
-        "masternode_id": None if info.masternode_id is None else display(info.masternode_id),
-        "signer": info.signer,
-        "power": info.power,
-        "voting": info.voting,
-        "proposing": info.proposing,
-        "abstains": info.abstains,
-        "pending": info.pending,
-        "certified": info.certified,
-        "final": info.final,
-    }
-
-
-METHODS = (method("Masternodes", masternode), method("Masternodes", getconsensusinfo))
+METHODS = (method("Masternodes", masternode, aliases={"confirm": "id"}),)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypeAlias, TypedDict
+
+import msgspec
 
 from timecoin.primitives import address
 from timecoin.primitives.hashes import display
@@ -13,11 +15,58 @@ from timecoin.proofs.errors import BadProof
 from timecoin.proofs.verifying import Proved
 from timecoin.rpc.codec import Amount, HashText, HexText, amount
 
+#: Bytes in a proof file.
+Base64Text: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9+/]*={0,2}$")]
 ANCHOR_IS_OLD = (
     "the anchor is older than the time for which collateral stays bound: masternodes that have left since could have "
     "signed another past; a later trusted closing block proves more"
 )
 EPOCH_IS_OVER = "by the clock the epoch of the acks is over: an inclusion proof should be available by now"
+
+
+class AnchorJson(TypedDict):
+    """The block that a proof begins with, its header and the set of its epoch."""
+
+    height: int
+    hash: HashText
+    header: Base64Text
+    set: Base64Text
+
+
+class LinkJson(TypedDict):
+    """A block's header and commit, and the set of its epoch unless it is that of the epoch before."""
+
+    header: Base64Text
+    commit: Base64Text
+    set: NotRequired[Base64Text]
+
+
+class _ProofJson(TypedDict):
+    format: str
+    version: int
+    chain_id: HashText
+    txid: HashText
+    anchor: AnchorJson
+    links: list[LinkJson]
+    transaction: NotRequired[HexText]
+
+
+class FinalityProofJson(_ProofJson):
+    """A finality proof as a file (docs/decisions/proofs.rst)."""
+
+    kind: Literal["finality"]
+    acks: list[Base64Text]
+    set: NotRequired[Base64Text]
+
+
+class InclusionProofJson(_ProofJson):
+    """An inclusion proof as a file (docs/decisions/proofs.rst)."""
+
+    kind: Literal["inclusion"]
+    position: int
+    branch: list[HashText]
+    block: NotRequired[LinkJson]
+    headers: NotRequired[list[Base64Text]]
 
 
 class ProofAnchor(TypedDict):
