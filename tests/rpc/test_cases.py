@@ -27,8 +27,6 @@ NOT_CONVERTED: set[str] = {
     "getblockhash",
     "getblockheader",
     "getconnectioncount",
-    "getconsensusinfo",
-    "getfinalityevents",
     "getmempoolentry",
     "getmempoolinfo",
     "getnetworkinfo",
@@ -37,11 +35,8 @@ NOT_CONVERTED: set[str] = {
     "getrawtransaction",
     "gettxout",
     "gettxoutsetinfo",
-    "gettxstatus",
-    "masternode",
     "sendrawtransaction",
     "testmempoolaccept",
-    "waitforfinality",
 }
 
 #: Codes that any method may answer, documented for all of them together.
