@@ -14,6 +14,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["timecoin", "timecoin.*"]), "twisted.plugins"],
     include_package_data=True,
+    data_files=[("share/man/man1", sorted(str(page) for page in Path("docs/man").glob("*.1")))],
     package_data={"timecoin": ["py.typed"], "timecoin.node": ["genesis/*.json"]},
     install_requires=[
         "twisted[tls,conch] >=25.5, <27",
@@ -48,6 +49,7 @@ setup(
             "python-bitcoinlib >=0.12, <0.13",
             "e-x >=2.0, <3",
             "plyvel >=1.5, <2",
+            "click-man >=0.6, <1",
             "jsonschema >=4.23, <5",
             "ruff >=0.12, <0.18",
             "mypy >=1.15, <3",

@@ -17,13 +17,15 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.cli import devnet_files
+from timecoin.cli.connection import address_of
 from timecoin.cli.devnet import prepare
 from timecoin.cli.devnet_display import Display, NodeView, summary, table
 from timecoin.cli.devnet_files import DevnetError, make_devnet, open_devnet
 from timecoin.cli.genesis import parse_seat
 from timecoin.cli.main import main
 from timecoin.cli.payment import PAYMENT_VBYTES, OwnedCoin, make_payment
-from timecoin.cli.rpc import convert, convert_named, node_address, show
+from timecoin.cli.rpc import show
+from timecoin.cli.words import convert, convert_named
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.first import first_state
 from timecoin.ledger.genesis import Genesis
@@ -66,11 +68,12 @@ class RpcArgumentTests(SynchronousTestCase):
 
     def test_words_that_are_no_json(self) -> None:
         self.assertRaises(click.UsageError, convert, "getblockhash", ("x",))
-        self.assertRaises(click.UsageError, convert_named, "getblockhash", ("height",))
+        self.assertRaises(click.UsageError, convert_named, "getblock", ("verbosity=1", "11"))
 
     def test_named(self) -> None:
         named = convert_named("getblock", (f"blockhash={'1' * 64}", "verbosity=2"))
         self.assertEqual(named, {"blockhash": "1" * 64, "verbosity": 2})
+        self.assertEqual(convert_named("getblock", ("1" * 64, "verbose=2")), {"args": ["1" * 64], "verbose": 2})
 
     def test_results(self) -> None:
         self.assertEqual(show(b"null"), "")
@@ -80,11 +83,9 @@ class RpcArgumentTests(SynchronousTestCase):
     def test_where_a_node_answers(self) -> None:
         path = Path(self.mktemp())
         path.write_text("[node]\ndata_dir = data\n[rpc]\nlisten = unix:/x tcp:5:interface=127.0.0.2\n")
-        self.assertEqual(
-            node_address(path), ("http://127.0.0.2:5", path.absolute().parent / "data" / ".cookie")
-        )
+        self.assertEqual(address_of(load(path)), "http://127.0.0.2:5")
         path.write_text("[rpc]\nenabled = no\n")
-        self.assertRaises(ConfigError, node_address, path)
+        self.assertRaises(ConfigError, address_of, load(path))
 
     def test_exit_statuses(self) -> None:
         self.assertEqual(run("rpc", "--url", "http://127.0.0.1:1", "getblockcount").exit_code, 2)

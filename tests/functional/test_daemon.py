@@ -14,8 +14,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from timecoin.cli.connection import address_of
 from timecoin.cli.devnet_node import child_environment
-from timecoin.cli.rpc import node_address
+from timecoin.node.config import load
 from timecoin.rpc.client import BlockingClient
 
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
@@ -74,7 +75,8 @@ class DaemonTests(SynchronousTestCase):
         )
 
     def client(self) -> BlockingClient:
-        client = BlockingClient(*node_address(self.config), timeout=5)
+        known = load(self.config)
+        client = BlockingClient(address_of(known), known.cookie_path, timeout=5)
         self.addCleanup(client.close)
         return client
 

@@ -9,6 +9,8 @@ from timecoin.cli.lazy import LazyGroup
 
 PLACES = {
     "rpc": "timecoin.cli.rpc:rpc",
+    "status": "timecoin.cli.status:status",
+    "completion": "timecoin.cli.completion:completion",
     "genesis": "timecoin.cli.genesis:genesis",
     "devnet": "timecoin.cli.devnet:devnet",
     "demo-payment": "timecoin.cli.payment_demo:demo_payment",
