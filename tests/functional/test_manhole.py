@@ -152,7 +152,7 @@ class ManholeTests(FunctionalCase):
         terminal.press("finality.wait('" + "ab" * 32 + "', 100)\r")
         await terminal.sees("waits; the result is shown when it comes")
         terminal.press("\x03")
-        await terminal.sees("CancelledError")
+        await terminal.sees("== never seen ==")
         terminal.press("while True: pass\r\r")
         await terminal.sees("held the node")
         terminal.press("\x04")
@@ -186,7 +186,7 @@ class ManholeTests(FunctionalCase):
         self.assertIn("others may write to it", log)
         self.assertIn("option 'from' is not supported here", log)
         self.assertIn(f"refused a login with key {fingerprint(self.keys['stranger'], self.mine)}", log)
-        self.assertNotIn("Traceback", log)
+        self.assertEqual([line for line in log.splitlines() if "Traceback" in line], [])
 
     async def test_over_a_unix_socket(self) -> None:
         # The names of unix sockets are short, and those of trial's directories long.

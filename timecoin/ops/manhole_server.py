@@ -36,6 +36,11 @@ _MACS = (b"hmac-sha2-512", b"hmac-sha2-256")
 _KEY_EXCHANGES = (b"curve25519-sha256", b"curve25519-sha256@libssh.org", b"ecdh-sha2-nistp256", b"ecdh-sha2-nistp384")
 
 
+_CONCH = Logger("twisted.conch")
+# A Logger in a class takes that class's name, and then Twisted's chatter would pass for ours.
+_quiet = property(lambda self: _CONCH)
+
+
 class Transport(transport.SSHServerTransport):
     """One connection."""
 
@@ -46,7 +51,7 @@ class Transport(transport.SSHServerTransport):
         each for each in transport.SSHTransportBase.supportedKeyExchanges if each in _KEY_EXCHANGES
     ]
     supportedCompressions = [b"none"]
-    _log = Logger("twisted.conch.ssh.transport")
+    _log = _quiet
     factory: Any
     transport: Any
     _idle: IDelayedCall | None = None
@@ -86,7 +91,12 @@ class Transport(transport.SSHServerTransport):
 class Channel(session.SSHSession):
     """A session's channel, bounded both ways."""
 
-    _log = Logger("twisted.conch.ssh.channel")
+    _log = _quiet
+
+    def request_pty_req(self, data: bytes) -> int:
+        """A terminal is wanted; some keys may not have one."""
+        assert isinstance(self.avatar, User)
+        return super().request_pty_req(data) if self.avatar.grant.terminal else 0
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -162,7 +172,7 @@ class ManholeFactory(factory.SSHFactory):
     services = {b"ssh-userauth": Login, b"ssh-connection": connection.SSHConnection}
     noisy = False
     primes = None
-    _log = Logger("twisted.conch.ssh.factory")
+    _log = _quiet
     _notes = Logger()
 
     def __init__(

@@ -95,10 +95,10 @@ class Shell(recvline.HistoricRecvLine):
         """Ctrl-C: drop the line, the command it belongs to, and what is waited for."""
         self.lineBuffer, self.lineBufferIndex = [], 0
         self._console.forget()
-        self.terminal.write(b"^C")
-        self.terminal.nextLine()
         for each in list(self._waiting.values()):
             each.cancel()
+        self.terminal.write(b"^C")
+        self.terminal.nextLine()
         self._prompt()
 
     def end_of_input(self) -> None:
