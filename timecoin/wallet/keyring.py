@@ -128,6 +128,15 @@ class Keyring:
         """The vault under another passphrase, for :meth:`take_over`; a second. ``WrongPassphrase``."""
         return self._vault.with_passphrase(old, new, cost)
 
+    @property
+    def vault(self) -> Vault:
+        """The vault in use, for :meth:`take_over` when another one could not be stored."""
+        return self._vault
+
+    def sealed(self) -> dict[bytes, bytes]:
+        """The sealed secrets by name, as the store has them."""
+        return dict(self._sealed)
+
     def take_over(
         self, vault: Vault, sealed: Mapping[bytes, bytes] | None = None
     ) -> dict[str, dict[bytes, bytes | None]]:

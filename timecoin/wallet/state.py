@@ -23,7 +23,7 @@ from timecoin.wallet.records import FoundCoin, decode_found, decode_record, enco
 from timecoin.wallet.secrets import Draw
 from timecoin.wallet.words import seed
 
-__all__ = ["Changes", "Settings", "WalletState"]
+__all__ = ["TABLES", "Changes", "Settings", "WalletState"]
 
 Changes = dict[str, dict[bytes, bytes | None]]
 """Table to key to value for the store; None removes the key."""
@@ -34,6 +34,8 @@ _GUARD: Final = "guard"
 _LOCKS: Final = "locks"
 _SETTINGS: Final = "settings"
 _KEY: Final = b"settings"
+TABLES: Final = (_TXS, _FOUND, _GUARD, _LOCKS, _SETTINGS)
+"""The tables of the store beside those of the book and of the keyring."""
 
 
 class Settings(msgspec.Struct, kw_only=True):

@@ -1,0 +1,340 @@
+"""One loaded wallet: its state in memory, its file, its part of the chain (``rpc.face_wallet.OpenWallet``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+
+from timecoin.node.feed import TransactionChanged
+from timecoin.node.wallet_chain import WalletChain
+from timecoin.node.wallet_following import Following
+from timecoin.node.wallet_funding import Funder
+from timecoin.node.wallet_locking import Locking, unlocked_until
+from timecoin.node.wallet_scan import Scanner
+from timecoin.node.wallet_signing import Signer
+from timecoin.node.wallet_writer import InThread, Store, WalletWriter
+from timecoin.primitives.block import Header
+from timecoin.primitives.hashes import Hash
+from timecoin.primitives.signing import SignatureBackend
+from timecoin.primitives.transaction import OutPoint, Transaction, TxOutput
+from timecoin.rpc.errors import INVALID_ADDRESS_OR_KEY, RpcError
+from timecoin.rpc.face_wallet import Draft, Funding, Import, ScanInfo, SignResult
+from timecoin.rpc.wallet_errors import WALLET_ERROR, wallet_error
+from timecoin.storage.errors import StorageError
+from timecoin.wallet.balance import Balances
+from timecoin.wallet.errors import NoDescriptor, WalletError
+from timecoin.wallet.history import CannotAbandon
+from timecoin.wallet.keyring import Words
+from timecoin.wallet.secrets import DEFAULT_COST, Cost
+from timecoin.wallet.selection import Random
+from timecoin.wallet.signing import Spent
+from timecoin.wallet.state import WalletState
+
+__all__ = ["Surroundings", "Wallet", "WalletFile"]
+
+T = TypeVar("T")
+RESERVED_SECONDS: Final = 600.0
+"""A draft that is neither sent nor released lets its coins go after so long."""
+
+
+class WalletFile(Store, Protocol):
+    """The part of ``storage.wallet_store.WalletStore`` that is used while it is open."""
+
+    @property
+    def path(self) -> Path:
+        """The wallet's directory."""
+
+    def backup(self, destination: Path) -> None:
+        """A copy in one file."""
+
+    def close(self) -> None:
+        """Close file and lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all wallets of a node share. ``cost``: of scrypt."""
+
+    reactor: Any
+    chain: WalletChain
+    in_thread: InThread
+    backend: SignatureBackend
+    random: Random
+    cost: Cost = DEFAULT_COST
+
+
+class Wallet:
+    """A wallet that is loaded; :meth:`close` ends it."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        state: WalletState,
+        file: WalletFile,
+        around: Surroundings,
+        changed: Callable[[str, Hash], None],
+    ) -> None:
+        self.name = name
+        self.state = state
+        self._file = file
+        self._around = around
+        self._chain = chain = around.chain
+        self._turns = DeferredLock()
+        self._funding = DeferredLock()
+        self.writer = WalletWriter(around.reactor, around.in_thread, file, state.take_changes)
+        self._scanner = Scanner(name, state, chain, around.reactor, around.in_thread)
+        self.following = Following(
+            name, state, chain, self._scanner, self.writer, around.reactor, lambda txid: changed(name, txid)
+        )
+        self._funder = Funder(state, chain, around.in_thread, self.is_collateral, around.random)
+        self._signer = Signer(name, state, chain, self.writer, around.in_thread, around.backend)
+        self._locking = Locking(state.keyring, self.writer, around.in_thread, around.reactor, self._turns, around.cost)
+
+    # Life
+
+    def begin(self) -> None:
+        """Send again what is not archived, and begin to catch up."""
+        self.following.catch_up().addBoth(lambda _: self._signer.again_in_background())
+
+    async def close(self) -> None:
+        """Write everything and let the file go."""
+        self.following.running = False
+        self._scanner.abort()
+        self._locking.lock_now()
+        try:
+            await self.writer.close()
+        finally:
+            await self._around.in_thread(self._file.close)
+
+    def transaction(self, event: TransactionChanged) -> None:
+        """The feed's event."""
+        self.following.transaction(event)
+
+    def block(self, header: Header, coinbase: Transaction | None) -> None:
+        """A block was applied; an opening lets coins be signed again, and what is pending is sent again."""
+        self.following.block(header, coinbase)
+        if header.closing:
+            self.state.note_guard(dict(self.state.guard.prune(self._chain.tip.epoch)))
+            self._signer.again_in_background()
+
+    # Reading
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self._file.path
+
+    def balances(self) -> Balances:
+        """What it has."""
+        return self.state.balances(self.is_collateral, self._chain.tip.height)
+
+    def is_collateral(self, outpoint: OutPoint) -> bool:
+        """Whether a coin is locked by the registry of masternodes."""
+        tip = self._chain.tip
+        return tip.registry.locked(outpoint, tip.epoch)
+
+    def depth(self, height: int) -> int:
+        """Confirmations of what was archived at that height."""
+        return 0 if height < 0 else max(0, self._chain.tip.height - height + 1)
+
+    @property
+    def fee_rate(self) -> int:
+        """Units per 1,000 vbytes."""
+        return max(self.state.settings.fee_rate, self._chain.parameters.min_fee_rate * 1_000)
+
+    @property
+    def unlocked_until(self) -> int:
+        """Unix seconds; 0 while it is locked."""
+        return unlocked_until(self._locking, self._around.reactor.seconds(), self._chain.now_ms())
+
+    @property
+    def scanning(self) -> ScanInfo | None:
+        """The scan under way."""
+        return self._scanner.info
+
+    # Addresses and coins
+
+    def new_script(self, chain: int, label: str) -> Deferred[bytes]:
+        """A fresh script, on disk before it is given out."""
+        return Deferred.fromCoroutine(self._new_script(chain, label))
+
+    async def _new_script(self, chain: int, label: str) -> bytes:
+        try:
+            script = self.state.book.new_script(chain)
+        except NoDescriptor:
+            raise RpcError(WALLET_ERROR, "Error: This wallet has no available keys") from None
+        except WalletError as problem:
+            raise wallet_error(problem) from None
+        if label:
+            self.state.book.set_label(script, label)
+        await self._flush()
+        return script
+
+    def set_label(self, script: bytes, label: str) -> Deferred[None]:
+        """Label a script."""
+        self.state.book.set_label(script, label)
+        return Deferred.fromCoroutine(self._flush())
+
+    def lock_coins(self, outpoints: Iterable[OutPoint], durable: bool) -> Deferred[None]:
+        """Keep coins from being chosen."""
+        for outpoint in outpoints:
+            self.state.lock_coin(outpoint, durable)
+        return Deferred.fromCoroutine(self._flush())
+
+    def unlock_coins(self, outpoints: Iterable[OutPoint]) -> Deferred[None]:
+        """Let coins be chosen again."""
+        for outpoint in list(outpoints):
+            self.state.unlock_coin(outpoint)
+        return Deferred.fromCoroutine(self._flush())
+
+    # Paying
+
+    def fund(self, outputs: Sequence[TxOutput], funding: Funding) -> Deferred[Draft]:
+        """Choose coins; one payment at a time, as each reserves what it takes."""
+        return self._funding.run(lambda: Deferred.fromCoroutine(self._fund(outputs, funding)))
+
+    async def _fund(self, outputs: Sequence[TxOutput], funding: Funding) -> Draft:
+        rate = self.fee_rate if funding.rate is None else funding.rate
+        draft = await self._funder.fund(outputs, funding, rate)
+        # The change address is given out with the draft.
+        await self._flush()
+        self._around.reactor.callLater(RESERVED_SECONDS, self.release, draft)
+        return draft
+
+    def release(self, draft: Draft) -> None:
+        """Let the coins of a draft be chosen again."""
+        self._funder.release(draft)
+
+    def sign(
+        self, tx: Transaction, previous: Mapping[OutPoint, Spent] | None = None, *, may_block_coins: bool = False
+    ) -> Deferred[SignResult]:
+        """Sign what there are keys for."""
+        return Deferred.fromCoroutine(self._signer.sign(tx, previous or {}, may_block_coins))
+
+    def permit(
+        self, tx: Transaction, outpoints: Iterable[OutPoint], *, may_block_coins: bool = False
+    ) -> Deferred[None]:
+        """Put signatures on record before they leave."""
+        return Deferred.fromCoroutine(self._signer.permit(tx, outpoints, may_block_coins))
+
+    def secrets(self, scripts: Iterable[bytes]) -> Deferred[dict[bytes, bytes]]:
+        """Private keys of own scripts."""
+        return Deferred.fromCoroutine(self._signer.secrets(scripts))
+
+    def send(self, tx: Transaction, notes: Mapping[str, str]) -> Deferred[Hash]:
+        """Keep and submit."""
+        sending = Deferred.fromCoroutine(self._signer.send(tx, notes))
+        return sending.addBoth(self._sent, tx)
+
+    def _sent(self, result: T, tx: Transaction) -> T:
+        self._funder.spent(tx.outpoints())
+        return result
+
+    def abandon(self, txid: Hash) -> Deferred[None]:
+        """Give up a transaction that nobody certified."""
+        return Deferred.fromCoroutine(self._abandon(txid))
+
+    async def _abandon(self, txid: Hash) -> None:
+        try:
+            self.state.history.abandon(txid)
+        except KeyError:
+            raise RpcError(INVALID_ADDRESS_OR_KEY, "Invalid or non-wallet transaction id") from None
+        except CannotAbandon as problem:
+            reason = f"Transaction not eligible for abandonment: it is {problem}"
+            raise RpcError(INVALID_ADDRESS_OR_KEY, reason) from None
+        await self._flush()
+
+    def set_fee_rate(self, rate: int) -> Deferred[None]:
+        """Units per 1,000 vbytes; 0: the least."""
+        self.state.settings.fee_rate = rate
+        return Deferred.fromCoroutine(self._flush())
+
+    # Keys
+
+    def unlock(self, passphrase: str, seconds: int) -> Deferred[None]:
+        """Until the time is over."""
+        return Deferred.fromCoroutine(self._locking.unlock(passphrase, seconds))
+
+    def lock(self) -> None:
+        """Forget the key."""
+        self._locking.lock()
+
+    def change_passphrase(self, old: str, new: str) -> Deferred[None]:
+        """Another passphrase."""
+        return Deferred.fromCoroutine(self._locking.change(old, new))
+
+    def encrypt(self, passphrase: str) -> Deferred[None]:
+        """Protect the secrets."""
+        return Deferred.fromCoroutine(self._locking.encrypt(passphrase))
+
+    def words(self) -> Deferred[Words]:
+        """The recovery words: **secret**."""
+        return Deferred.fromCoroutine(self._locking.words())
+
+    def import_descriptors(self, imports: Sequence[Import]) -> Deferred[None]:
+        """Watch, or spend from, more scripts."""
+        return self._turns.run(lambda: Deferred.fromCoroutine(self._import(imports)))
+
+    async def _import(self, imports: Sequence[Import]) -> None:
+        now = self._chain.now_ms() // 1000
+        for each in imports:
+            try:
+                self.state.add_descriptor(
+                    each.descriptor,
+                    chain=each.chain,
+                    active=each.active,
+                    created=now if each.time is None else each.time,
+                    first=each.first,
+                    end=each.end,
+                    next_index=each.next_index,
+                    label=each.label,
+                )
+            except WalletError as problem:
+                raise wallet_error(problem) from None
+        self.state.settings.blank = False
+        await self._flush()
+
+    # The chain
+
+    def rescan(self, first: int, last: int | None) -> Deferred[tuple[int, int]]:
+        """Look through blocks."""
+        return Deferred.fromCoroutine(self._rescan(first, last))
+
+    async def _rescan(self, first: int, last: int | None) -> tuple[int, int]:
+        end = self._chain.tip.height if last is None else last
+        start = max(first, self._chain.base)
+        await self._scanner.blocks(start, end)
+        if first < self._chain.base:
+            await self._scanner.coins()
+            self.state.settings.missing_below = self._chain.base
+        await self._flush()
+        return start, end
+
+    def abort_scan(self) -> bool:
+        """End the scan under way."""
+        return self._scanner.abort()
+
+    def backup(self, destination: Path) -> Deferred[None]:
+        """A copy in one file."""
+        return Deferred.fromCoroutine(self._backup(destination))
+
+    async def _backup(self, destination: Path) -> None:
+        await self._flush()
+        try:
+            await self._around.in_thread(self._file.backup, destination)
+        except StorageError as problem:
+            raise RpcError(WALLET_ERROR, f"Error: Wallet backup failed! {problem}") from None
+
+    async def _flush(self) -> None:
+        try:
+            await self.writer.flush()
+        except StorageError as problem:
+            self.log.error("wallet {name} cannot be written: {problem}", name=self.name, problem=problem)
+            raise RpcError(WALLET_ERROR, f"Error: the wallet cannot be written: {problem}") from None
