@@ -245,6 +245,17 @@ class Forms(SynchronousTestCase):
         self.assertEqual(mine, shared[0])
         self.assertEqual(mine.secrets(5), {owners[0].public_key(0, 5): owners[0].secret(0, 5)})
 
+    def test_two_keys_of_one_owner_brought_one_after_the_other(self) -> None:
+        owners = [Account.cosigner(master, MAINNET) for master in MASTERS[:2]]
+        first, second = (owner.reveal_expression() for owner in owners)
+        one = multisig_descriptor(2, [first, owners[1].public_expression], MAINNET)[0]
+        two = multisig_descriptor(2, [owners[0].public_expression, second], MAINNET)[0]
+        for both in (one.joined(two), two.joined(one)):
+            self.assertEqual(len(both.secrets(3)), 2)
+            self.assertEqual(both, one)
+        self.assertEqual(one.joined(two.public()).secrets(3), one.secrets(3))
+        self.assertRaises(BadDescriptor, one.joined, multisig_descriptor(1, [first, second], MAINNET)[0])
+
     def test_order_of_keys_in_an_expansion_is_that_of_the_script(self) -> None:
         owners = [Account.cosigner(master, MAINNET).public_expression for master in MASTERS[:5]]
         for sort in (True, False):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from timecoin.storage.datadir import LOCK_NAME
 from timecoin.storage.files import sync_directory
 
-__all__ = ["discard_leftovers", "discard_new", "new_name", "replace_file", "wipe"]
+__all__ = ["discard_leftovers", "discard_new", "new_name", "remove_empty", "replace_file", "wipe"]
 
 _BLOCK: Final = 1 << 16
 _OLD, _NEW = ".old", ".new"
@@ -53,6 +55,13 @@ def discard_new(path: Path) -> None:
     """Remove an unfinished file at :func:`new_name` and what ZODB put beside it; ``OSError``."""
     wipe(new_name(path))
     _beside(new_name(path))
+
+
+def remove_empty(path: Path) -> None:
+    """Remove a wallet's directory in which nothing but the lock is; any other stays."""
+    (path / LOCK_NAME).unlink(missing_ok=True)
+    with suppress(OSError):
+        path.rmdir()
 
 
 def discard_leftovers(path: Path) -> None:

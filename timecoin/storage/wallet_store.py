@@ -19,7 +19,7 @@ from timecoin.storage.files import sync_directory
 from timecoin.storage.wallet_backup import Identity, Record, read_backup, write_backup
 from timecoin.storage.wallet_database import WalletDatabase
 from timecoin.storage.wallet_errors import BadBackup, NoSuchWallet, WalletExists
-from timecoin.storage.wallet_files import discard_leftovers, discard_new, new_name, replace_file
+from timecoin.storage.wallet_files import discard_leftovers, discard_new, new_name, remove_empty, replace_file
 from timecoin.storage.wallet_lock import WalletDirectory
 from timecoin.storage.wallet_names import DATABASE_NAME
 from timecoin.storage.wallet_tables import Changes
@@ -85,6 +85,8 @@ class WalletStore:
     def _make(cls, path: Path, identity: Identity, records: Iterator[Record]) -> Self:
         final = path / DATABASE_NAME
         with ExitStack() as undo:
+            if not path.exists():
+                undo.callback(remove_empty, path)
             directory = undo.enter_context(WalletDirectory(path))
             if final.exists():
                 raise WalletExists(f"there is a wallet at {path} already")

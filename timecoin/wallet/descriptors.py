@@ -123,6 +123,16 @@ class Descriptor:
         """The same without secrets."""
         return Descriptor(self._plan._replace(keys=tuple(key.public() for key in self._plan.keys)), self.network)
 
+    def joined(self, other: Descriptor) -> Descriptor:
+        """The same with the secrets of both; ``BadDescriptor`` when *other* does not describe the same scripts.
+
+        The owner of two keys of a shared wallet may bring them one after the other.
+        """
+        if self != other:
+            raise BadDescriptor("the descriptors differ")
+        keys = tuple(theirs if theirs.is_private else mine for mine, theirs in zip(self.keys, other.keys, strict=True))
+        return Descriptor(self._plan._replace(keys=keys), self.network)
+
     def reveal(self) -> str:
         """The text with its secrets and checksum: **secret**; ``NotPrivate``."""
         if not self.is_private:
