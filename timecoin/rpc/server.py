@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web import http
 
@@ -102,6 +103,11 @@ class RpcRequest(http.Request):
         """The request is complete."""
         if self._refused:
             return
+        assert self._user is not None
+        stream = self.channel.factory.streams.get(self.path)
+        if stream is not None:
+            stream(self, self.channel.grant(self._user, None))
+            return
         try:
             wallet = wallet_of(self.uri)
         except (KeyError, UnicodeDecodeError):
@@ -110,7 +116,6 @@ class RpcRequest(http.Request):
         if self.method != b"POST":
             self._reply(Reply(405, b"JSONRPC server handles only POST requests"))
         else:
-            assert self._user is not None
             self._answer(self.content.read(), self.channel.grant(self._user, wallet))
 
     def _answer(self, body: bytes, grant: Grant) -> None:
@@ -236,6 +241,18 @@ class RpcChannel(http.HTTPChannel):
         self._outgoing = Outgoing(clock, body, write, finished, self.transport.abortConnection, limits.timeout)
         self._outgoing.go()
 
+    def hand_over(self, protocol: IProtocol) -> None:
+        """Give the connection to another protocol; what came of the request was read, nothing of an answer sent."""
+        transport = self.transport
+        self.setTimeout(None)
+        transport.unregisterProducer()
+        self.factory.left(self)
+        if isinstance(transport, ProtocolWrapper):
+            transport.wrappedProtocol = protocol
+        else:
+            transport.protocol = protocol
+        protocol.makeConnection(transport)
+
     def refuse(self, response: bytes, delay: float) -> None:
         """Answer with ``response`` after ``delay`` seconds and close; nothing more is read from the
         client."""
@@ -333,6 +350,8 @@ class RpcFactory(http.HTTPFactory):
         self.gate = gate
         self.limits = limits
         self.channels: set[RpcChannel] = set()
+        #: Paths served by others, whose users were admitted here (push).
+        self.streams: dict[bytes, Callable[[RpcRequest, Grant], None]] = {}
 
     def startFactory(self) -> None:
         """Nothing: there is no access log, and responses carry no Date that a timer would have to refresh."""

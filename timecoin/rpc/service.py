@@ -29,6 +29,10 @@ _FAREWELL, _LOOK = 0.5, 0.02
 _THREADS, _SWEEP = 2, 1.0
 
 
+STREAMS = "subscribe"
+"""What a white list names for push, which is no method."""
+
+
 class RpcService(Service):
     """Serves ``node`` on Twisted server endpoint strings, with the password in ``cookie_path`` and for ``users``.
 
@@ -83,7 +87,7 @@ class RpcService(Service):
         self._sweep.start(_SWEEP, now=False)
 
     def _warn(self) -> None:
-        unknown = sorted(self.gate.listed() - set(self.context.methods))
+        unknown = sorted(self.gate.listed() - set(self.context.methods) - {STREAMS})
         if unknown:
             self._log.warn("white lists of RPC name unknown methods: {methods}", methods=", ".join(unknown))
         open_wide = [each for each in self._endpoints if each.startswith("tcp") and not is_local(each)]
