@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,12 +17,14 @@ from timecoin.node.manhole_handles import (
 )
 from timecoin.node.manhole_help import BANNER, Help
 from timecoin.node.manhole_settings import SettingsView
+from timecoin.node.manhole_wallet import wallet_handle
 from timecoin.node.root import StartRefused
 from timecoin.node.settings import Settings
 from timecoin.ops.manhole import ManholeService
 from timecoin.ops.manhole_access import KeysFileError
 from timecoin.ops.manhole_hostkeys import HostKeyError
 from timecoin.rpc.facade import NodeFacade
+from timecoin.rpc.face_wallet import Wallets
 
 
 class NodeManhole(ManholeService):
@@ -39,7 +40,7 @@ def _refuse(failure: Any) -> None:
     raise StartRefused(str(failure.value)) from failure.value
 
 
-def handles(node: NodeFacade, settings: Settings, more: Mapping[str, object]) -> dict[str, object]:
+def handles(node: NodeFacade, settings: Settings, wallets: Wallets | None) -> dict[str, object]:
     """The documented names of a session, in the order in which help shows them."""
     return {
         "node": NodeView(node),
@@ -49,7 +50,7 @@ def handles(node: NodeFacade, settings: Settings, more: Mapping[str, object]) ->
         "peers": PeersView(node),
         "consensus": ConsensusView(node),
         "settings": SettingsView(settings),
-        **more,
+        **wallet_handle(wallets),
     }
 
 
@@ -58,13 +59,13 @@ def make_manhole(
     reactor: Any,
     node: NodeFacade,
     settings: Settings,
-    more: Callable[[], Mapping[str, object]] = dict,
+    wallets: Wallets | None = None,
 ) -> ManholeService:
-    """The service as ``[manhole]`` wants it; ``more`` gives further handles when a session begins."""
+    """The service as ``[manhole]`` wants it."""
     assert config.manhole.authorized_keys is not None
 
     def namespace() -> dict[str, Any]:
-        names = handles(node, settings, more())
+        names = handles(node, settings, wallets)
         return {**names, "help": Help(names, service.watch.limit)}
 
     service = NodeManhole(

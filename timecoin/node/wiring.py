@@ -158,6 +158,7 @@ class Node:
         self.membership: Membership
         self.p2p: P2PService
         self.facade: Facade
+        self.rpc: RpcService
 
     def _storage_uris(self) -> tuple[str, str]:
         directory, given = self._config.data_dir, self._config.storage
@@ -337,13 +338,15 @@ class Node:
         service.context.operator = self._operator_identity()
         service.context.proofs = ProofSource(self.consensus, self.storage)
         bind_rpc(self.settings, service)
+        self.rpc = service
         return service
 
     def _make_manhole(self) -> Child:
         # Most nodes have none, and SSH takes a tenth of a second to import.
         from timecoin.node.manhole import make_manhole
 
-        service = make_manhole(self._config, self._reactor, self.facade, self.settings)
+        wallets = self.rpc.context.wallets
+        service = make_manhole(self._config, self._reactor, self.facade, self.settings, wallets)
         bind_manhole(self.settings, service)
         return service
 
