@@ -24,7 +24,8 @@ from timecoin.node.halt_proof import PROOF_FILE
 from timecoin.ops.metrics import NodeMetrics
 from timecoin.rpc.methods import all_methods
 
-ROOMS = ("primitives", "ledger", "mempool", "consensus", "proofs", "storage", "p2p", "rpc", "ops", "node", "cli")
+CORE = ("primitives", "ledger", "mempool", "consensus")
+ROOMS = (*CORE, "proofs", "wallet", "storage", "p2p", "rpc", "ops", "node", "cli")
 GUIDE, RUNBOOK = HOME / "docs" / "operators" / "guide.rst", HOME / "docs" / "operators" / "runbook.rst"
 #: One that is said to be missing, and the beginning of a log line.
 NO_COMMANDS = ("backup", "is")
