@@ -154,8 +154,10 @@ class Dispatcher:
             each.waiting.cancel()
 
     def _is_busy(self, calls: int, heavy: bool) -> bool:
-        too_many = len(self._context.active) + calls > max(self.bounds.active, calls)
-        return too_many or (heavy and self._budget.is_full)
+        if heavy and self._budget.is_full:
+            return True
+        active = len(self._context.active)
+        return active > 0 and active + calls > self.bounds.active
 
     def _is_heavy_request(self, request: Any) -> bool:
         method = self._context.methods.get(request.get("method", "")) if isinstance(request, dict) else None

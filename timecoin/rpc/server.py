@@ -33,7 +33,8 @@ _MAX_HELD = 1 << 16
 _REASONS = {code: http.RESPONSES.get(code, b"") for code in (200, 204, 400, 401, 403, 404, 405, 413, 500, 503)}
 
 
-_TEXT = (401, 403, 404, 405, 413, 503)
+_JSON = b"application/json"
+_USUAL_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _WALLET = b"/wallet/"
 
 
@@ -47,20 +48,20 @@ class Limits:
     allowed: tuple[Network, ...] = ()
 
 
-def head(status: int, length: int, more: bytes = b"") -> bytes:
-    """The head of a response of ``length`` bytes: JSON, or plain text with the statuses that carry no answer."""
+def head(status: int, length: int, more: bytes = b"", kind: bytes = _JSON) -> bytes:
+    """The head of a response of ``length`` bytes."""
     return b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n%bContent-Length: %d\r\n\r\n" % (
         status,
         _REASONS[status],
-        content_type(status),
+        kind,
         more,
         length,
     )
 
 
-def content_type(status: int) -> bytes:
-    """What a response of this status carries."""
-    return b"text/plain" if status in _TEXT else b"application/json"
+def kind_of(reply: Reply) -> bytes:
+    """The content type of a reply: a few words beside the status are no JSON."""
+    return _JSON if not reply.body or reply.body[0] in b"{[" else b"text/plain"
 
 
 def wallet_of(path: bytes) -> str | None:
@@ -130,7 +131,7 @@ class RpcRequest(http.Request):
         if self._disconnected or self.finished:
             return
         self.setResponseCode(reply.status)
-        self.setHeader(b"content-type", content_type(reply.status))
+        self.setHeader(b"content-type", kind_of(reply))
         self.setHeader(b"content-length", b"%d" % len(reply.body))
         self.channel.send(reply.body, self.write, self._finish)
 
@@ -302,11 +303,11 @@ class RpcChannel(http.HTTPChannel):
 
     def _respond(self, reply: Reply) -> None:
         self._answering = None
-        if len(reply.body) <= PIECE:
-            self.transport.write(head(reply.status, len(reply.body)) + reply.body)
+        if reply.status == 200 and len(reply.body) <= PIECE:
+            self.transport.write(_USUAL_HEAD % len(reply.body) + reply.body)
             self._responded()
             return
-        self.transport.write(head(reply.status, len(reply.body)))
+        self.transport.write(head(reply.status, len(reply.body), b"", kind_of(reply)))
         self.send(reply.body, self.transport.write, self._responded)
 
     def _responded(self) -> None:
