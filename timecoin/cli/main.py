@@ -14,6 +14,7 @@ PLACES = {
     "genesis": "timecoin.cli.genesis:genesis",
     "devnet": "timecoin.cli.devnet:devnet",
     "demo-payment": "timecoin.cli.payment_demo:demo_payment",
+    "masternode": "timecoin.cli.masternode:masternode",
     "rpcauth": "timecoin.cli.rpcauth:rpcauth",
     "simulate": "timecoin.cli.simulate:simulate",
     "verify-proof": "timecoin.cli.verify_proof:verify_proof",
