@@ -180,6 +180,30 @@ class RpcSection:
 
 
 @dataclass(frozen=True, slots=True)
+class PushSection:
+    """Events for clients that subscribe, over WebSocket and server-sent events on RPC's port (docs/operators/push.rst)."""
+
+    enabled: bool = key("yes", kinds.boolean(), "Whether to keep the event log and to serve it, where RPC is served.")
+    max_clients: int = key("1000", kinds.integer(1, 100_000), "Clients connected at a time; more get status 503.")
+    log_bytes: int = key(
+        "67108864",
+        kinds.integer(1_048_576, 1 << 40, "bytes"),
+        "How much is kept of what was told, so that clients can go on where they were.",
+    )
+    log_events: int = key(
+        "1000000", kinds.integer(1_000, 1_000_000_000), "The most events that are kept; an ordinary payment makes four."
+    )
+    buffer: int = key(
+        "65536",
+        kinds.integer(4_096, 16_777_216, "bytes"),
+        "What may wait for a client that does not read. When it is full for 10 seconds the client is cut.",
+    )
+    origins: tuple[str, ...] = key(
+        "", kinds.origins(), "Web pages that may subscribe; what is no web page needs no entry."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MasternodeSection:
     """Voting, acking and signing blocks."""
 
@@ -278,6 +302,28 @@ class ManholeSection:
 
 
 @dataclass(frozen=True, slots=True)
+class WalletSection:
+    """Wallets in the node (docs/operators/wallet.rst)."""
+
+    enabled: bool = key("yes", kinds.boolean(), "Whether this node may hold wallets; none is made by itself.")
+    dir: Path | None = key(
+        "",
+        kinds.optional_path(),
+        "The directory of the wallets, one directory each. Empty: wallets in the data directory.",
+    )
+    load: tuple[str, ...] = key(
+        "",
+        kinds.wallet_names(),
+        "Wallets to load at the start, besides those made or loaded with load_on_startup.",
+    )
+    gap_limit: int = key(
+        "20",
+        kinds.integer(1, 10_000, "addresses"),
+        "Unused addresses watched beyond the last one used. More finds more when restoring from words, and is slower.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole node.ini, valid in itself; ``source`` is the file's name for later complaints."""
 
@@ -285,12 +331,19 @@ class Config:
     node: NodeSection
     p2p: P2PSection
     rpc: RpcSection
+    push: PushSection
     masternode: MasternodeSection
     storage: StorageSection
     sync: SyncSection
     signing: SigningSection
     metrics: MetricsSection
     manhole: ManholeSection
+    wallet: WalletSection
+
+    @property
+    def wallet_dir(self) -> Path:
+        """The directory of the wallets."""
+        return self.wallet.dir or self.data_dir / "wallets"
 
     @property
     def data_dir(self) -> Path:
@@ -345,12 +398,14 @@ def sections() -> dict[str, type[Any]]:
         "node": NodeSection,
         "p2p": P2PSection,
         "rpc": RpcSection,
+        "push": PushSection,
         "masternode": MasternodeSection,
         "storage": StorageSection,
         "sync": SyncSection,
         "signing": SigningSection,
         "metrics": MetricsSection,
         "manhole": ManholeSection,
+        "wallet": WalletSection,
     }
 
 

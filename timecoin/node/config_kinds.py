@@ -36,6 +36,7 @@ _MAX_NAME, _MAX_PATH = 255, 4_096
 # A unix socket's address holds 108 bytes with the zero at its end.
 _MAX_SOCKET_PATH = 107
 _NODE_ID = re.compile(r"[0-9a-f]{66}\Z")
+_WALLET_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?", re.ASCII)
 _ONION = re.compile(r"[a-z2-7]{56}\.onion\Z")
 _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
@@ -211,6 +212,18 @@ def networks_allowed() -> Kind[tuple[Network, ...]]:
     return Kind(read, "addresses such as 10.1.2.3, 10.1.0.0/16 or fd00::/8 separated by spaces, or empty")
 
 
+def wallet_names() -> Kind[tuple[str, ...]]:
+    """Names of wallets, separated by commas, because they may hold spaces."""
+
+    def read(text: str, base: Path) -> tuple[str, ...]:
+        names = tuple(each.strip() for each in text.split(",")) if text else ()
+        if not all(_WALLET_NAME.fullmatch(each) for each in names):
+            raise ValueError
+        return tuple(dict.fromkeys(names))
+
+    return Kind(read, "names of wallets (letters, digits, spaces and . _ -) separated by commas, or empty")
+
+
 def optional_uri() -> Kind[str]:
     """A zodburi storage URI or nothing."""
 
@@ -275,6 +288,20 @@ def https_urls() -> Kind[tuple[str, ...]]:
         return found
 
     return Kind(read, "https:// URLs separated by spaces, or empty")
+
+
+def origins() -> Kind[tuple[str, ...]]:
+    """Origins of web pages (RFC 6454), separated by white space: ``scheme://host`` or ``scheme://host:port``."""
+
+    def read(text: str, base: Path) -> tuple[str, ...]:
+        found = tuple(text.split())
+        for each in found:
+            parts = urlsplit(each)
+            if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != each.lower():
+                raise ValueError
+        return found
+
+    return Kind(read, "origins such as https://shop.example:8443 separated by spaces, or empty")
 
 
 def split_address(text: str) -> tuple[str, int]:

@@ -104,7 +104,6 @@ class WalletService(Service):
         """Load what is to be loaded."""
         super().startService()
         self._pool.start()
-        self._end_listening = self._feed.listen(self)
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
@@ -126,7 +125,6 @@ class WalletService(Service):
     def stopService(self) -> Deferred[None]:
         """Write and close every wallet."""
         super().stopService()
-        self._end_listening()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -139,9 +137,15 @@ class WalletService(Service):
 
     async def _close_one(self, name: str) -> None:
         try:
-            await self._wallets.pop(name).close()
+            await self._let_go(name)
         except Exception:
             self.log.failure("wallet {name} was not closed cleanly", name=name)
+
+    async def _let_go(self, name: str) -> None:
+        wallet = self._wallets.pop(name)
+        if not self._wallets:
+            self._end_listening()
+        await wallet.close()
 
     def _in_own_thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         return deferToThreadPool(self._reactor, self._pool, work, *arguments)
@@ -274,7 +278,7 @@ class WalletService(Service):
 
     async def _unload(self, name: str, load_on_startup: bool | None) -> None:
         self.get(name)
-        await self._wallets.pop(name).close()
+        await self._let_go(name)
         await self._list(name, load_on_startup)
 
     def restore(self, name: str, backup: Path, load_on_startup: bool | None) -> Deferred[Created]:
@@ -307,6 +311,9 @@ class WalletService(Service):
 
     def _take(self, name: str, opened: Opened) -> Wallet:
         wallet = Wallet(name, opened.state, opened.store, self._around, self._changed)
+        if not self._wallets:
+            # Every payment of the network passes the feed: who has no wallet does not hear of them.
+            self._end_listening = self._feed.listen(self)
         self._wallets[name] = wallet
         return wallet
 

@@ -43,6 +43,8 @@ from timecoin.node.settings_file import SETTINGS_FILE, read_kept, write_kept
 from timecoin.node.settings_table import declared
 from timecoin.node.snapshot_serving import SnapshotServing
 from timecoin.node.storage_service import StorageService
+from timecoin.node.wallet_chain import NodeChain
+from timecoin.node.wallet_service import WalletService
 from timecoin.node.warm_up import WarmingUp
 from timecoin.ops.logs import Levels
 from timecoin.ops.metrics import MetricsService, NodeMetrics
@@ -143,6 +145,7 @@ class Node:
                 Step("joining", Later(self._make_joining)),
                 Step("consensus", Later(self._make_consensus)),
                 Step("p2p", Later(self._make_p2p)),
+                Step("wallets", Later(self._make_wallets), 30.0),
                 Step("rpc", Later(self._make_rpc)),
                 Step("metrics", MetricsService(reactor, self.metrics, config.metrics_endpoints)),
                 *([Step("manhole", Later(self._make_manhole))] if config.manhole_endpoints else []),
@@ -158,6 +161,7 @@ class Node:
         self.membership: Membership
         self.p2p: P2PService
         self.facade: Facade
+        self.wallets: WalletService | None = None
         self.rpc: RpcService
 
     def _storage_uris(self) -> tuple[str, str]:
@@ -321,7 +325,24 @@ class Node:
 
     # RPC
 
-    def _make_rpc(self) -> RpcService:
+    def _make_wallets(self) -> Child:
+        self._make_facade()
+        if not self._config.wallet.enabled:
+            return Service()
+        chain = NodeChain(self._genesis, self.facade, self.storage, lambda: self.sync.syncing)
+        wallet = self._config.wallet
+        self.wallets = WalletService(
+            self._reactor,
+            chain,
+            self.feed,
+            self._config.wallet_dir,
+            self._backend,
+            load=wallet.load,
+            gap_limit=wallet.gap_limit,
+        )
+        return self.wallets
+
+    def _make_facade(self) -> None:
         self.facade = Facade(
             genesis=self._genesis,
             storage=self.storage,
@@ -332,8 +353,11 @@ class Node:
             ticks=self.ticks,
             stop=self._reactor.stop,
         )
+
+    def _make_rpc(self) -> RpcService:
         add_gauges(self.metrics, self.storage, self.consensus, self.sync, self.p2p)
         service = self._rpc_service(self.facade)
+        service.context.wallets = self.wallets
         service.context.insight = NodeInsight(self.consensus, self.storage)
         service.context.operator = self._operator_identity()
         service.context.proofs = ProofSource(self.consensus, self.storage)
