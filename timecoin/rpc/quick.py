@@ -14,11 +14,9 @@ from typing import NamedTuple
 _HEAD = re.compile(
     rb"POST (/|/wallet/[A-Za-z0-9._~-]{0,64}) HTTP/1\.1\r\n((?:[A-Za-z][A-Za-z0-9-]*:[^\r\n\0]*\r\n){1,50})\r\n"
 )
-_LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,9})[ \t]*\r$", re.I | re.M)
-_AUTHORIZATION = re.compile(rb"^authorization:[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M)
-_UNUSUAL = re.compile(
-    rb"^(?:transfer-encoding|expect|upgrade|te|trailer|connection:(?![ \t]*keep-alive[ \t]*\r))", re.I | re.M
-)
+_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer"))
+_SINGLE = frozenset((b"content-length", b"authorization", b"connection"))
+_MAX_DIGITS = 9
 MAX_HEAD = 8_192
 
 
@@ -36,11 +34,18 @@ def recognise(data: bytes) -> Quick | None:
     head = _HEAD.match(data, 0, MAX_HEAD)
     if head is None:
         return None
-    fields = head[2]
-    lengths, authorizations = _LENGTH.findall(fields), _AUTHORIZATION.findall(fields)
-    if len(lengths) != 1 or len(authorizations) != 1 or _UNUSUAL.search(fields):
+    single: dict[bytes, bytes] = {}
+    for field in head[2].split(b"\r\n"):
+        name, _, value = field.partition(b":")
+        name = name.lower()
+        if name in _UNUSUAL or name in single:
+            return None
+        if name in _SINGLE:
+            single[name] = value.strip(b" \t")
+    length, authorization = single.get(b"content-length", b""), single.get(b"authorization")
+    if authorization is None or not length.isdigit() or len(length) > _MAX_DIGITS:
         return None
-    if fields.lower().count(b"content-length") != 1:
+    if single.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    end = head.end() + int(lengths[0])
-    return Quick(head[1], authorizations[0], data[head.end() : end], end) if end <= len(data) else None
+    end = head.end() + int(length)
+    return Quick(head[1], authorization, data[head.end() : end], end) if end <= len(data) else None
