@@ -175,13 +175,13 @@ class Devnet:
         self.nodes = [Node(each) for each in files.nodes]
 
     @classmethod
-    def make(cls, directory: Path, count: int, epoch_seconds: int, funds: int = 200) -> Devnet:
-        """A fresh network in ``directory`` on ports that are free now."""
+    def make(cls, directory: Path, count: int, epoch_seconds: int, funds: int = 200, **parameters: int) -> Devnet:
+        """A fresh network in ``directory`` on ports that are free now; ``parameters`` replace those of the epoch."""
         bases = list(_PORTS)
         random.SystemRandom().shuffle(bases)
         for base in bases:
             if all(is_free(port) for port in range(base, base + 2 * count + 8)):
-                return cls(make_devnet(directory, count, epoch_seconds, base, funds))
+                return cls(make_devnet(directory, count, epoch_seconds, base, funds, **parameters))
         raise DevnetError("no free ports")
 
     def start(self) -> None:
@@ -269,9 +269,9 @@ class FunctionalCase(TestCase):
         path.mkdir(parents=True)
         return path
 
-    def devnet(self, count: int, epoch_seconds: int, funds: int = 200) -> Devnet:
+    def devnet(self, count: int, epoch_seconds: int, funds: int = 200, **parameters: int) -> Devnet:
         """A network whose nodes are killed when the test is over."""
-        return self.watched(Devnet.make(self.directory() / "net", count, epoch_seconds, funds))
+        return self.watched(Devnet.make(self.directory() / "net", count, epoch_seconds, funds, **parameters))
 
     def watched(self, net: Devnet) -> Devnet:
         """The same network, to be killed and on failure shown when the test is over."""
