@@ -73,7 +73,7 @@ class WalletCase(SynchronousTestCase):
         wallet = wallet or self.wallet
         draft = self.wait(wallet.fund([TxOutput(amount, script)], Funding(**funding)))
         signed = self.wait(wallet.sign(draft.tx))
-        self.assertTrue(signed.complete, signed.missing)
+        self.assertTrue(signed.complete, signed.problems)
         self.wait(wallet.send(signed.tx, {}))
         return signed.tx
 

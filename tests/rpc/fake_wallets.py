@@ -15,7 +15,7 @@ from timecoin.rpc.face_wallet import Draft, Funding, SignResult
 from timecoin.rpc.table import Context
 from timecoin.rpc.wallet_errors import INSUFFICIENT_FUNDS, NOT_FOUND, UNLOCK_NEEDED
 from timecoin.wallet.coins import Coin, Owned
-from timecoin.wallet.signing import Spent, sign_inputs
+from timecoin.wallet.raw_signing import sign_raw
 
 FEE = 50_000
 MONEY = key("fake wallet's money")
@@ -62,11 +62,16 @@ class FakeWallet:
         self.released.append(draft)
 
     def sign(
-        self, tx: Transaction, previous: Mapping[OutPoint, Spent] | None = None, *, may_block_coins: bool = False
+        self,
+        tx: Transaction,
+        previous: Mapping[OutPoint, TxOutput] | None = None,
+        scripts: Mapping[bytes, bytes] | None = None,
+        *,
+        may_block_coins: bool = False,
     ) -> Deferred[SignResult]:
         secrets = {} if self.is_blind else {MONEY.public: MONEY.secret}
-        signed, missing = sign_inputs(tx, {0: Spent(self.coin.value, MONEY.script)}, secrets, BACKEND)
-        return succeed(SignResult(signed, missing))
+        coins = {self.coin.outpoint: TxOutput(self.coin.value, MONEY.script)}
+        return succeed(SignResult(*sign_raw(tx, coins, {}, secrets, BACKEND)))
 
     def send(self, tx: Transaction, notes: Mapping[str, str]) -> Deferred[Hash]:
         if self.refuses is not None:

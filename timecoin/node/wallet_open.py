@@ -32,7 +32,6 @@ from timecoin.wallet.history import CannotAbandon
 from timecoin.wallet.keyring import Words
 from timecoin.wallet.secrets import DEFAULT_COST, Cost
 from timecoin.wallet.selection import Random
-from timecoin.wallet.signing import Spent
 from timecoin.wallet.state import WalletState
 
 __all__ = ["Surroundings", "Wallet", "WalletFile"]
@@ -213,10 +212,15 @@ class Wallet:
         self._funder.release(draft)
 
     def sign(
-        self, tx: Transaction, previous: Mapping[OutPoint, Spent] | None = None, *, may_block_coins: bool = False
+        self,
+        tx: Transaction,
+        previous: Mapping[OutPoint, TxOutput] | None = None,
+        scripts: Mapping[bytes, bytes] | None = None,
+        *,
+        may_block_coins: bool = False,
     ) -> Deferred[SignResult]:
         """Sign what there are keys for."""
-        return Deferred.fromCoroutine(self._signer.sign(tx, previous or {}, may_block_coins))
+        return Deferred.fromCoroutine(self._signer.sign(tx, previous or {}, scripts or {}, may_block_coins))
 
     def permit(
         self, tx: Transaction, outpoints: Iterable[OutPoint], *, may_block_coins: bool = False

@@ -4,7 +4,7 @@ again, byte for byte, until it is archived or rejected."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -15,18 +15,16 @@ from timecoin.node.wallet_chain import WalletChain
 from timecoin.node.wallet_writer import InThread, WalletWriter
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.signing import SignatureBackend
-from timecoin.primitives.transaction import OutPoint, Transaction
+from timecoin.primitives.transaction import OutPoint, Transaction, TxOutput
 from timecoin.rpc.errors import RpcError, from_exception
 from timecoin.rpc.face_wallet import SignResult
 from timecoin.rpc.wallet_errors import IN_INITIAL_DOWNLOAD, WALLET_ERROR, wallet_error
 from timecoin.wallet.errors import VaultLocked, WalletError
 from timecoin.wallet.guard import SecondSpend
-from timecoin.wallet.signing import Spent, sign_inputs
+from timecoin.wallet.raw_signing import Signed, sign_raw
 from timecoin.wallet.state import WalletState
 
 __all__ = ["Signer"]
-
-_NOT_FOUND: Final = "Input not found or already spent"
 
 
 class Signer:
@@ -80,34 +78,30 @@ class Signer:
         except SecondSpend as problem:
             raise RpcError(WALLET_ERROR, str(problem)) from None
 
-    async def sign(self, tx: Transaction, previous: Mapping[OutPoint, Spent], may_block_coins: bool) -> SignResult:
+    async def sign(
+        self,
+        tx: Transaction,
+        previous: Mapping[OutPoint, TxOutput],
+        scripts: Mapping[bytes, bytes],
+        may_block_coins: bool,
+    ) -> SignResult:
         """Sign the inputs whose coins are known and whose keys are here; RpcError −4, −10, −13."""
-        coins = {n: self._spent(each, previous) for n, each in enumerate(tx.outpoints())}
-        known = {n: coin for n, coin in coins.items() if coin is not None}
-        own = [coin.script for coin in known.values() if self._can_sign(coin.script)]
-        outpoints = [each for n, each in enumerate(tx.outpoints()) if n in known and known[n].script in own]
-        secrets = await self.secrets(own) if own else {}
-        if outpoints:
-            await self.permit(tx, outpoints, may_block_coins)
-        signed, missing = await self._in_thread(sign_inputs, tx, known, secrets, self._backend)
-        unknown = {n: _NOT_FOUND for n, coin in coins.items() if coin is None}
-        return SignResult(signed, missing | unknown)
+        coins = {outpoint: coin for outpoint in tx.outpoints() if (coin := self._coin(outpoint, previous)) is not None}
+        own = {outpoint: coin.script for outpoint, coin in coins.items() if self._can_sign(coin.script)}
+        secrets = await self.secrets(own.values()) if own else {}
+        if own:
+            await self.permit(tx, own, may_block_coins)
+        known = {**scripts, **self._witness_scripts(coin.script for coin in coins.values())}
+        signed: Signed = await self._in_thread(sign_raw, tx, coins, known, secrets, self._backend)
+        return SignResult(*signed)
 
-    def _spent(self, outpoint: OutPoint, previous: Mapping[OutPoint, Spent]) -> Spent | None:
-        coin = self._state.history.coin(outpoint)
-        given = previous.get(outpoint)
-        if coin is not None:
-            expansion = self._state.expand(coin.script)
-            witness_script = None if expansion is None else expansion.witness_script
-            return Spent(coin.value, coin.script, witness_script or (given.witness_script if given else None))
-        if given is None:
-            found = self._chain.coin(outpoint)
-            return None if found is None else self._spent_of_script(found.value, found.script)
-        return given if given.witness_script else self._spent_of_script(given.value, given.script)
+    def _coin(self, outpoint: OutPoint, previous: Mapping[OutPoint, TxOutput]) -> TxOutput | None:
+        coin = self._state.history.coin(outpoint) or self._chain.coin(outpoint)
+        return previous.get(outpoint) if coin is None else TxOutput(coin.value, coin.script)
 
-    def _spent_of_script(self, value: int, script: bytes) -> Spent:
-        expansion = self._state.expand(script)
-        return Spent(value, script, None if expansion is None else expansion.witness_script)
+    def _witness_scripts(self, scripts: Iterable[bytes]) -> dict[bytes, bytes]:
+        expansions = [self._state.expand(script) for script in scripts]
+        return {each.script: each.witness_script for each in expansions if each is not None and each.witness_script}
 
     def _can_sign(self, script: bytes) -> bool:
         owned = self._state.owned(script)

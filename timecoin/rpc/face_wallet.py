@@ -19,7 +19,7 @@ from timecoin.wallet.balance import Balances
 from timecoin.wallet.coins import Coin
 from timecoin.wallet.descriptors import Descriptor
 from timecoin.wallet.keyring import Words
-from timecoin.wallet.signing import Spent
+from timecoin.wallet.raw_signing import Problem
 from timecoin.wallet.state import WalletState
 
 __all__ = [
@@ -77,15 +77,15 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class SignResult:
-    """``missing``: for each input that is not complete, why."""
+    """A transaction with what could be signed; ``problems``: which inputs are not complete, and why."""
 
     tx: Transaction
-    missing: Mapping[int, str]
+    problems: tuple[Problem, ...]
 
     @property
     def complete(self) -> bool:
         """Whether every input is signed."""
-        return not self.missing
+        return not self.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +190,16 @@ class OpenWallet(Protocol):
         """Give up a draft: its coins may be chosen again."""
 
     def sign(
-        self, tx: Transaction, previous: Mapping[OutPoint, Spent] | None = None, *, may_block_coins: bool = False
+        self,
+        tx: Transaction,
+        previous: Mapping[OutPoint, TxOutput] | None = None,
+        scripts: Mapping[bytes, bytes] | None = None,
+        *,
+        may_block_coins: bool = False,
     ) -> Deferred[SignResult]:
-        """Sign what the wallet has keys for; ``previous`` are coins it does not know; -4 (a second spend), -10, -13.
+        """Sign what the wallet has keys for; -4 (a second spend), -10, -13.
 
+        ``previous`` are coins that it does not know, ``scripts`` witness scripts by output script.
         ``may_block_coins``: sign even a second spend of a coin, which may block it until the epoch closes.
         """
 
