@@ -155,10 +155,17 @@ class Load:
         self._final_at[number] = max(self._final_at[number], when)
         self.done += self._final_on[number] == len(self._nodes)
 
+    def complete(self) -> list[int]:
+        """Numbers of the payments that are final on every node."""
+        return [n for n, count in enumerate(self._final_on) if count == len(self._nodes)]
+
+    def latencies(self) -> list[float]:
+        """Milliseconds from when each of them was due to when the last node reported it final, ascending."""
+        return sorted(1000 * (self._final_at[n] - self._start - n / self._rate) for n in self.complete())
+
     def report(self) -> dict[str, Any]:
         """Counts and latencies in milliseconds."""
-        complete = [n for n, count in enumerate(self._final_on) if count == len(self._nodes)]
-        late = sorted(1000 * (self._final_at[n] - self._start - n / self._rate) for n in complete)
+        complete, late = self.complete(), self.latencies()
         span = max((self._final_at[n] for n in complete), default=self._start) - self._start
         return {
             "submitted": self.submitted,
