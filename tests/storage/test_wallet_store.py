@@ -8,6 +8,7 @@ import pickle
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.storage.samples import CHAIN_ID, scratch
 from timecoin.ledger.networks import DEVNET
-from timecoin.storage import wallet_files
+from timecoin.storage import wallet_database, wallet_files
 from timecoin.storage.database import committing, connect, file_uri, open_database
 from timecoin.storage.errors import (
     Damaged,
@@ -271,6 +272,7 @@ class Damages(WalletCase):
             ("b", ("blocks", 3, CHAIN_ID)),
             ("c", ("timecoin wallet", 2, "new")),
             ("d", 5),
+            ("e", ("timecoin wallet", 1, CHAIN_ID, 7)),
         ):
             (self.path / name).mkdir()
             database = open_database(file_uri(self.path / name / "wallet.fs"))
@@ -279,7 +281,7 @@ class Damages(WalletCase):
                 root["wallet" if identity else "other"] = identity
             connection.close()
             database.close()
-            self.assertRaises(WrongSchema, self.open, name)
+            self.assertRaises(Damaged if name == "e" else WrongSchema, self.open, name)
 
     def test_a_write_that_the_end_of_the_machine_cut_off_is_gone(self) -> None:
         store = self.create()
@@ -410,6 +412,29 @@ class Backups(WalletCase):
         self.assertRaises(WalletExists, self.restore, name="mine")
         self.assertRaises(BadBackup, self.restore, "none")
 
+    def test_made_while_others_write_is_of_one_moment(self) -> None:
+        store = self.create()
+        store.commit({"labels": {b"a": b"0", b"z": b"0"}, "transactions": SAMPLE["transactions"]})
+        ends = threading.Event()
+
+        def write() -> None:
+            number = 0
+            while not ends.is_set():
+                number += 1
+                store.commit({"labels": {b"a": b"%d" % number, b"z": b"%d" % number}})
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            for n in range(8):
+                store.backup(self.path / f"backup{n}")
+        finally:
+            ends.set()
+            thread.join(60)
+        for n in range(8):
+            found = self.restore(f"backup{n}", f"restored{n}").read("labels")
+            self.assertEqual(found[b"a"], found[b"z"])
+
     def test_of_many_records(self) -> None:
         store = self.create()
         many: dict[bytes, bytes | None] = {n.to_bytes(4, "big"): bytes(3_000) for n in range(3_000)}
@@ -476,6 +501,51 @@ class Rewritten(WalletCase):
         store.rewrite({"vault": {b"header": changed.encode()}})
         self.assertEqual(found_in(store.path, vault.encode()), [])
         self.assertEqual(found_in(store.path, changed.encode()), ["wallet.fs"])
+
+    def test_a_full_disk_leaves_the_old_one(self) -> None:
+        store = self.create()
+        store.commit(SAMPLE)
+        before = content(store)
+
+        def full(*arguments: object, **named: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        logging.getLogger("txn").setLevel(logging.CRITICAL + 1)
+        for holder, name in (
+            (sys.modules["ZODB.FileStorage.FileStorage"], "fsync"),
+            (wallet_database, "sync_file"),
+            (wallet_database, "open_database"),
+            (os, "link"),
+            (os, "replace"),
+            (wallet_files, "sync_directory"),
+        ):
+            patch = self.patch(holder, name, full)
+            self.assertRaises(WriteFailed, store.rewrite, {"labels": {b"a": b"lost"}})
+            patch.restore()
+            self.assertEqual(content(store), before)
+        store.rewrite({"labels": {b"a": b"kept"}})
+        self.assertEqual(store.get("labels", b"a"), b"kept")
+
+    def test_an_old_file_that_cannot_be_overwritten_is_named_and_tried_again(self) -> None:
+        store = self.create()
+        store.commit({"secrets": {b"words": WORDS}})
+        self.assertIsNone(store.leftover)
+        wipe = wallet_files.wipe
+
+        def failing(path: Path) -> None:
+            if path.name.endswith(".old") and path.exists():
+                raise OSError(5, "Input/output error")
+            wipe(path)
+
+        patch = self.patch(wallet_files, "wipe", failing)
+        store.rewrite({"secrets": {b"words": b"sealed"}})
+        self.assertEqual(store.get("secrets", b"words"), b"sealed")
+        self.assertEqual(store.leftover, store.path / "wallet.fs.old")
+        patch.restore()
+        store.close()
+        again = self.open()
+        self.assertIsNone(again.leftover)
+        self.assertEqual(found_in(again.path, WORDS), [])
 
     def test_history_shrinks(self) -> None:
         store = self.create()

@@ -21,7 +21,7 @@ SECRET = b"abandon abandon about"
 
 def counted(seed: bytes = b"") -> Draw:
     """Different bytes at each call."""
-    calls = iter(range(1_000))
+    calls = iter(range(100_000))
     return lambda size: (sha256(seed + next(calls).to_bytes(4, "big")) * 2)[:size]
 
 
@@ -29,6 +29,9 @@ def encrypted(passphrase: str = "right") -> tuple[Vault, dict[bytes, bytes]]:
     plain = Vault(WALLET, counted())
     records = {name: plain.seal(name, SECRET + name) for name in (b"words", b"descriptor")}
     return plain.encrypted(passphrase, records, CHEAP)
+
+
+UNLOCKED = encrypted()[0]
 
 
 class Unencrypted(SynchronousTestCase):
@@ -88,6 +91,12 @@ class Encrypted(SynchronousTestCase):
     def test_equal_secrets_do_not_look_equal(self) -> None:
         vault, _ = encrypted()
         self.assertNotEqual(vault.seal(b"words", SECRET), vault.seal(b"words", SECRET))
+
+    @settings(deadline=None, derandomize=True, max_examples=60, database=None)
+    @given(st.binary(max_size=40), st.binary(max_size=300))
+    def test_round_trip(self, name: bytes, plain: bytes) -> None:
+        for vault in (UNLOCKED, Vault(WALLET, counted())):
+            self.assertEqual(vault.open(name, vault.seal(name, plain)), plain)
 
     @settings(deadline=None, derandomize=True, max_examples=60, database=None)
     @given(st.integers(0, 10_000), st.integers(1, 255))

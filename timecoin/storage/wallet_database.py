@@ -133,7 +133,9 @@ def _identity(root: Any) -> Identity:
         raise WrongSchema("the file is not a wallet's")
     if found[1] != FORMAT:
         raise WrongSchema(f"the wallet was written by another version: layout {found[1]}, this one reads {FORMAT}")
-    return Identity(found[2], found[3])
+    if len(found) != 4 or not all(isinstance(each, bytes) for each in found[2:]):
+        raise Damaged("the wallet's file does not say whose it is")
+    return Identity(*found[2:])
 
 
 def _batches(records: Iterator[Record]) -> Iterator[dict[str, dict[bytes, bytes | None]]]:

@@ -10,7 +10,7 @@ from typing import Final
 from timecoin.storage.datadir import LOCK_NAME
 from timecoin.storage.files import sync_directory
 
-__all__ = ["discard_leftovers", "discard_new", "new_name", "remove_empty", "replace_file", "wipe"]
+__all__ = ["discard_leftovers", "discard_new", "new_name", "old_name", "remove_empty", "replace_file", "wipe"]
 
 _BLOCK: Final = 1 << 16
 _OLD, _NEW = ".old", ".new"
@@ -37,18 +37,31 @@ def new_name(path: Path) -> Path:
     return path.with_name(path.name + _NEW)
 
 
-def replace_file(path: Path) -> None:
-    """Let the finished file at :func:`new_name` take the place of *path*, and wipe what *path* was; ``OSError``.
+def old_name(path: Path) -> Path:
+    """Where the file that *path* was is, until it is overwritten."""
+    return path.with_name(path.name + _OLD)
 
-    At any moment *path* is the old or the new file, whole; what a crash leaves, :func:`discard_leftovers` removes.
+
+def replace_file(path: Path) -> None:
+    """Let the finished file at :func:`new_name` take the place of *path*, and wipe what *path* was.
+
+    ``OSError``: *path* is what it was. At any moment it is the old or the new file, whole. What a crash leaves,
+    :func:`discard_leftovers` removes; it is called when a wallet is opened, so also what cannot be wiped now (the file
+    at :func:`old_name` is there then) is tried again.
     """
-    old = path.with_name(path.name + _OLD)
+    old = old_name(path)
+    _discard_old(path)
     os.link(path, old)
     _beside(path)
-    os.replace(new_name(path), path)
-    sync_directory(path.parent)
-    wipe(old)
-    discard_new(path)
+    try:
+        os.replace(new_name(path), path)
+        sync_directory(path.parent)
+    except OSError:
+        os.replace(old, path)
+        raise
+    with suppress(OSError):
+        wipe(old)
+        discard_new(path)
 
 
 def discard_new(path: Path) -> None:
@@ -66,13 +79,17 @@ def remove_empty(path: Path) -> None:
 
 def discard_leftovers(path: Path) -> None:
     """Remove what an interrupted :func:`replace_file` left beside *path*; ``OSError``."""
-    old = path.with_name(path.name + _OLD)
-    if old.exists() and path.exists() and old.samefile(path):
-        old.unlink()
     if path.exists():
-        wipe(old)
+        _discard_old(path)
         discard_new(path)
     wipe(path.with_name(path.name + ".tmp"))
+
+
+def _discard_old(path: Path) -> None:
+    old = old_name(path)
+    if old.exists() and old.samefile(path):
+        old.unlink()
+    wipe(old)
 
 
 def _beside(path: Path) -> None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from threading import RLock
 from typing import Final, Self
 
-from timecoin.storage.errors import WriteFailed, WrongGenesis
+from timecoin.storage.errors import DatabaseUnavailable, WriteFailed, WrongGenesis
 from timecoin.storage.files import sync_directory
 from timecoin.storage.wallet_backup import Identity, Record, read_backup, write_backup
 from timecoin.storage.wallet_database import WalletDatabase
 from timecoin.storage.wallet_errors import BadBackup, NoSuchWallet, WalletExists
-from timecoin.storage.wallet_files import discard_leftovers, discard_new, new_name, remove_empty, replace_file
+from timecoin.storage.wallet_files import discard_leftovers, discard_new, new_name, old_name, remove_empty, replace_file
 from timecoin.storage.wallet_lock import WalletDirectory
 from timecoin.storage.wallet_names import DATABASE_NAME
 from timecoin.storage.wallet_tables import Changes
@@ -55,7 +55,7 @@ class WalletStore:
         """
         if not (path / DATABASE_NAME).is_file():
             raise NoSuchWallet(f"there is no wallet at {path}")
-        with ExitStack() as undo:
+        with _unreadable(path), ExitStack() as undo:
             directory = undo.enter_context(WalletDirectory(path))
             discard_leftovers(path / DATABASE_NAME)
             database = WalletDatabase.open(path / DATABASE_NAME)
@@ -84,7 +84,7 @@ class WalletStore:
     @classmethod
     def _make(cls, path: Path, identity: Identity, records: Iterator[Record]) -> Self:
         final = path / DATABASE_NAME
-        with ExitStack() as undo:
+        with _unreadable(path), ExitStack() as undo:
             if not path.exists():
                 undo.callback(remove_empty, path)
             directory = undo.enter_context(WalletDirectory(path))
@@ -115,6 +115,12 @@ class WalletStore:
     def file_size(self) -> int:
         """Bytes of the wallet's file, history included."""
         return (self.path / DATABASE_NAME).stat().st_size
+
+    @property
+    def leftover(self) -> Path | None:
+        """An old file of :meth:`rewrite` that could not be overwritten; None, as it should be."""
+        old = old_name(self.path / DATABASE_NAME)
+        return old if old.exists() else None
 
     def read(self, table: str) -> dict[bytes, bytes]:
         """All of *table*, in key order; empty when there is none. ``Damaged``."""
@@ -153,24 +159,27 @@ class WalletStore:
         """:meth:`commit` into a new file without history, which takes the old one's place; the old one is overwritten.
 
         For what must not stay on the disk: secrets before they were encrypted, a header under an old passphrase. Also
-        the way to shrink a file. Raises as :meth:`commit`. (Of what a journaling file system or a flash disk keeps of
-        overwritten blocks nobody above it knows.)
+        the way to shrink a file. ``ValueError``, ``WriteFailed``: nothing changed. When the old file cannot be
+        overwritten, the change holds, :attr:`leftover` names it, and opening the wallet tries again. (Of what a
+        journaling file system or a flash disk keeps of overwritten blocks nobody above it knows.)
         """
         final = self.path / DATABASE_NAME
         with self._lock:
             try:
                 WalletDatabase.write(new_name(final), self._identity, self._database.records(), changes or {})
-            except BaseException:
-                discard_new(final)
+                self._swap(final)
+            except BaseException as error:
+                # Leftovers go at the next opening at the latest; what failed is what the caller has to hear of.
+                with suppress(OSError):
+                    discard_new(final)
+                if isinstance(error, OSError | DatabaseUnavailable):
+                    raise WriteFailed(f"cannot rewrite {final}: {error}") from error
                 raise
-            self._swap(final)
 
     def _swap(self, final: Path) -> None:
         self._database.close()
         try:
             replace_file(final)
-        except OSError as error:
-            raise WriteFailed(f"cannot replace {final}: {error.strerror or error}") from error
         finally:
             self._reopen()
 
@@ -188,3 +197,11 @@ class WalletStore:
         with self._lock:
             self._database.close()
             self._directory.close()
+
+
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseUnavailable(f"wallet {path}: {error.strerror or error}") from error

@@ -141,7 +141,8 @@ class Descriptor:
 
     def script(self, index: int = 0) -> bytes:
         """The output script at *index* (0 to 2^31 − 1); 40 µs a key. ``BadDescriptor`` for another index."""
-        return self._scripts(index)[0]
+        _check_index(index)
+        return self._built([key.public_key(index) for key in self._settled])[0]
 
     def scripts(self, index: int = 0) -> tuple[bytes, ...]:
         """The output scripts at *index*, of which these descriptors have one."""
@@ -149,11 +150,10 @@ class Descriptor:
 
     def expand(self, index: int = 0) -> Expansion:
         """Script, witness script and where each key comes from, at *index*; raises as :meth:`script`."""
-        output, witness = self._scripts(index)
+        _check_index(index)
         keys = [key.derivation(index) for key in self._settled]
-        if self.kind == "sortedmulti":
-            keys.sort()
-        return Expansion(output, witness, tuple(keys))
+        output, witness = self._built([key.public_key for key in keys])
+        return Expansion(output, witness, tuple(sorted(keys) if self.kind == "sortedmulti" else keys))
 
     def secrets(self, index: int = 0) -> dict[bytes, bytes]:
         """The private keys (32 bytes) at *index* by public key (33), of those that are here; **secret**."""
@@ -161,11 +161,10 @@ class Descriptor:
         private = [key for key in self._plan.keys if key.is_private]
         return {key.public_key(index): key.secret(index) for key in private}
 
-    def _scripts(self, index: int) -> tuple[bytes, bytes | None]:
-        _check_index(index)
-        if not self._settled:
+    def _built(self, keys: Sequence[bytes]) -> tuple[bytes, bytes | None]:
+        """Output script and witness script of *keys*, which stand in the order of the text."""
+        if not keys:
             return self._plan.script, None
-        keys = [key.public_key(index) for key in self._settled]
         if self.kind == "wpkh":
             return script.p2wpkh(hash160(keys[0])), None
         witness = script.multisig(self._plan.m, sorted(keys) if self.kind == "sortedmulti" else keys)
