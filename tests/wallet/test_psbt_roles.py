@@ -175,7 +175,7 @@ class SignerRefusesTests(SynchronousTestCase):
         psbt = ready()
         self.assertEqual(signable(psbt, [public(0)]), [0])
         self.assertEqual(signable(psbt, [public(0), public(2)]), [0, 1])
-        self.assertEqual(signable(sign(psbt, secrets(0), BACKEND), [public(0), public(7)]), [])
+        self.assertEqual(signable(finalise(sign(psbt, secrets(0), BACKEND), BACKEND), [public(0), public(7)]), [])
         self.assertEqual(signable(psbt.with_input(0, replace(psbt.inputs[0], sighash=2)), [public(0)]), [])
 
 

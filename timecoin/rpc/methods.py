@@ -16,6 +16,7 @@ from timecoin.rpc import (
     methods_settings,
     methods_status,
     methods_util,
+    methods_wallet_psbt,
 )
 from timecoin.rpc.table import Method, make_table
 
@@ -33,6 +34,7 @@ _MODULES = (
     methods_settings,
     methods_status,
     methods_util,
+    methods_wallet_psbt,
 )
 
 

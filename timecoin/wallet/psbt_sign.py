@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 from timecoin.primitives.sighash import Bip143, join_signature
 from timecoin.primitives.signing import SignatureBackend
-from timecoin.wallet.psbt import Psbt
+from timecoin.wallet.psbt import Psbt, PsbtInput
 from timecoin.wallet.psbt_errors import PsbtError, PsbtRefused
-from timecoin.wallet.psbt_spending import Spending, spending
+from timecoin.wallet.psbt_spending import Keys, spending
 
 Secrets: TypeAlias = Mapping[bytes, bytes]
 """Secrets (32 bytes) by public key (33 bytes)."""
@@ -28,9 +28,8 @@ def sign(psbt: Psbt, secrets: Secrets, backend: SignatureBackend, indexes: Colle
     fit) if it is among ``indexes``; inputs that were not asked for by number are then left out. Nothing is signed
     of a transaction with a version that the ledger does not have, such as that of a BIP 322 message.
     """
-    if psbt.tx.version not in _VERSIONS:
-        raise PsbtError(f"a transaction of version {psbt.tx.version} is none of this ledger")
-    hasher = Bip143(psbt.tx)
+    check_version(psbt)
+    hasher, ours = Bip143(psbt.tx), Keys(secrets)
     wanted = range(len(psbt.inputs)) if indexes is None else sorted(indexes)
     for index in wanted:
         if psbt.inputs[index].is_final:
@@ -41,27 +40,30 @@ def sign(psbt: Psbt, secrets: Secrets, backend: SignatureBackend, indexes: Colle
             if indexes is None:
                 continue
             raise
-        psbt = _sign_input(psbt, index, need, hasher, secrets, backend)
+        digest = hasher.digest(index, need.script_code, need.coin.value)
+        made = {key: join_signature(backend.sign(secrets[key], digest)) for key in ours.wanted(need)}
+        psbt = psbt.with_input(index, _with_signatures(psbt.inputs[index], made))
     return psbt
 
 
+def check_version(psbt: Psbt) -> None:
+    """``PsbtError`` for a transaction with a version that the ledger does not have, such as that of a message."""
+    if psbt.tx.version not in _VERSIONS:
+        raise PsbtError(f"a transaction of version {psbt.tx.version} is none of this ledger")
+
+
 def signable(psbt: Psbt, keys: Collection[bytes]) -> list[int]:
-    """The inputs that ``keys`` would sign: not final, not refused, a signature of theirs missing."""
-    found = []
+    """The inputs that :func:`sign` would sign with ``keys``: not final and not refused."""
+    found, ours = [], Keys(keys)
     for index, known in enumerate(psbt.inputs):
         try:
             need = None if known.is_final else spending(psbt, index)
         except PsbtRefused:
             continue
-        if need is not None and any(need.wants(key) and key not in known.partial_signatures for key in keys):
+        if need is not None and ours.wanted(need):
             found.append(index)
     return found
 
 
-def _sign_input(
-    psbt: Psbt, index: int, need: Spending, hasher: Bip143, secrets: Secrets, backend: SignatureBackend
-) -> Psbt:
-    digest = hasher.digest(index, need.script_code, need.coin.value)
-    made = {key: join_signature(backend.sign(secret, digest)) for key, secret in secrets.items() if need.wants(key)}
-    known = psbt.inputs[index]
-    return psbt.with_input(index, replace(known, partial_signatures={**known.partial_signatures, **made}))
+def _with_signatures(known: PsbtInput, made: dict[bytes, bytes]) -> PsbtInput:
+    return replace(known, partial_signatures={**known.partial_signatures, **made})

@@ -6,6 +6,7 @@ A previous transaction proves its amounts, because the unsigned transaction name
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from timecoin.primitives.hashes import hash160, sha256
@@ -31,6 +32,21 @@ class Spending(NamedTuple):
     def wants(self, key: bytes) -> bool:
         """Whether a signature by ``key`` counts."""
         return key in self.keys if self.key_hash is None else hash160(key) == self.key_hash
+
+
+class Keys:
+    """Public keys of somebody who may sign; made once, so that a thousand keys and inputs cost a thousand steps."""
+
+    def __init__(self, keys: Iterable[bytes]) -> None:
+        self._by_hash = {hash160(key): key for key in keys}
+        self._keys = frozenset(self._by_hash.values())
+
+    def wanted(self, need: Spending) -> tuple[bytes, ...]:
+        """Those whose signatures count, in the order of the script."""
+        if need.key_hash is None:
+            return tuple([key for key in dict.fromkeys(need.keys) if key in self._keys])
+        found = self._by_hash.get(need.key_hash)
+        return () if found is None else (found,)
 
 
 def proven_coin(psbt: Psbt, index: int) -> TxOutput:

@@ -15,7 +15,7 @@ from timecoin.primitives.sighash import Bip143, join_signature
 from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import OutPoint, Transaction, TxInput, TxOutput
 from timecoin.wallet.psbt_errors import PsbtRefused
-from timecoin.wallet.psbt_spending import Spending, need_of
+from timecoin.wallet.psbt_spending import Keys, Spending, need_of
 
 NO_COIN = "Input not found or already spent"
 NO_KEY = "Unable to sign input, invalid stack size (possibly missing key)"
@@ -60,7 +60,7 @@ def merge_raw(
 ) -> Signed:
     """One transaction with the signatures of all ``versions``, which differ in witnesses only, and of ``secrets``."""
     first = versions[0]
-    hasher = Bip143(first)
+    hasher, ours = Bip143(first), Keys(secrets)
     inputs: list[TxInput] = []
     problems: list[Problem] = []
     for index, spent in enumerate(first.inputs):
@@ -70,7 +70,7 @@ def merge_raw(
             found, problem = _longest(witnesses), NO_COIN
         else:
             script = witness_scripts.get(coin.script) or _script_in(witnesses)
-            found, problem = _witness(index, coin, script, witnesses, hasher, secrets, backend)
+            found, problem = _witness(index, coin, script, witnesses, hasher, (ours, secrets), backend)
         inputs.append(spent._replace(witness=found))
         problems += [Problem(index, problem)] if problem else []
     return Signed(Transaction(first.version, tuple(inputs), first.outputs, first.lock_time), tuple(problems))
@@ -91,7 +91,7 @@ def _witness(
     script: bytes | None,
     witnesses: Sequence[tuple[bytes, ...]],
     hasher: Bip143,
-    secrets: Mapping[bytes, bytes],
+    held: tuple[Keys, Mapping[bytes, bytes]],
     backend: SignatureBackend,
 ) -> tuple[tuple[bytes, ...], str]:
     """The witness and the problem with it, empty when it suffices."""
@@ -101,7 +101,8 @@ def _witness(
         return _longest(witnesses), NO_KEY if script is None else refused.reason
     digest = hasher.digest(index, need.script_code, coin.value)
     by_key = _signatures(need, witnesses, digest, backend)
-    by_key |= {key: join_signature(backend.sign(one, digest)) for key, one in secrets.items() if need.wants(key)}
+    ours, secrets = held
+    by_key |= {key: join_signature(backend.sign(secrets[key], digest)) for key in ours.wanted(need)}
     if not by_key:
         return (), NO_KEY
     if need.key_hash is not None:
