@@ -75,7 +75,7 @@ def read_answer(reply: Reply) -> None:
         read_batch(reply.status, reply.body)
 
 
-class _Transport(StringTransport):
+class Transport(StringTransport):
     """As TCP: what is written after the end is lost, and ending twice is harmless."""
 
     def write(self, data: bytes) -> None:
@@ -100,7 +100,7 @@ def _connection(data: bytes, size: int, *, quick: bool) -> tuple[list[tuple[byte
     cookie = Cookie(Path("nowhere"))
     cookie._text, cookie.header = PASSWORD, AUTHORIZATION
     factory = RpcFactory(clock, dispatcher, Gate(cookie), Limits(2, 5_000, 30))
-    channel, transport = factory.buildProtocol(None), _Transport()
+    channel, transport = factory.buildProtocol(None), Transport()
     with patch.object(server, "recognise", server.recognise if quick else lambda data: None):
         channel.makeConnection(transport)
         for at in range(0, len(data), size):

@@ -148,7 +148,7 @@ class RpcSection:
     )
     max_connections: int = key("128", kinds.integer(1, 10_000), "Clients connected at a time; more get status 503.")
     max_request_bytes: int = key(
-        "33554432",
+        "8388608",
         kinds.integer(1_024, 268_435_456, "bytes"),
         "The largest request body; more gets status 413.",
     )
@@ -181,7 +181,7 @@ class RpcSection:
 
 @dataclass(frozen=True, slots=True)
 class PushSection:
-    """Events for clients that subscribe, over WebSocket and server-sent events on RPC's port (docs/operators/push.rst)."""
+    """Events for clients that subscribe, on the port of RPC (docs/operators/push.rst)."""
 
     enabled: bool = key("yes", kinds.boolean(), "Whether to keep the event log and to serve it, where RPC is served.")
     max_clients: int = key("1000", kinds.integer(1, 100_000), "Clients connected at a time; more get status 503.")

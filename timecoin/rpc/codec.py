@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -19,7 +19,20 @@ HexText: TypeAlias = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")]
 #: An object in a result whose members are described elsewhere.
 JsonObject: TypeAlias = Annotated[dict[str, Any], msgspec.Meta(extra_json_schema={"type": "object"})]
 
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_MAX_NUMBER, _MAX_VALUES, _LOOK = 100, 50_000, 1 << 20
+
+
+def _number(text: str) -> Decimal:
+    """A number with a point or an exponent; no amount of digits that somebody would have to calculate with."""
+    if len(text) > _MAX_NUMBER:
+        raise ValueError("a number of too many digits")
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number beyond all bounds") from None
+
+
+_decoder = msgspec.json.Decoder(float_hook=_number)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -34,6 +47,17 @@ def decode(data: bytes) -> Any:
 def encode(value: Any) -> bytes:
     """``value`` as JSON text."""
     return _encoder.encode(value)
+
+
+def has_many_values(data: bytes) -> bool:
+    """Whether a JSON text may hold over 50,000 values, which would take long to read: by its commas and opening
+    brackets, also of those in strings."""
+    found = 0
+    for start in range(0, len(data) if len(data) > _MAX_VALUES else 0, _LOOK):
+        found += sum(data.count(each, start, start + _LOOK) for each in (b",", b"[", b"{"))
+        if found > _MAX_VALUES:
+            return True
+    return False
 
 
 class Encoded(bytes):

@@ -127,6 +127,8 @@ class Dispatcher:
 
         Cancelling the Deferred gives up what the call waits for.
         """
+        if codec.has_many_values(body):
+            return Reply(413, b"The request holds too many values")
         try:
             request = codec.decode(body)
         except ValueError:
@@ -160,7 +162,8 @@ class Dispatcher:
         return active > 0 and active + calls > self.bounds.active
 
     def _is_heavy_request(self, request: Any) -> bool:
-        method = self._context.methods.get(request.get("method", "")) if isinstance(request, dict) else None
+        name = request.get("method") if isinstance(request, dict) else None
+        method = self._context.methods.get(name) if isinstance(name, str) else None
         return method is not None and method.is_heavy
 
     def _single(self, context: Context, request: dict[str, Any]) -> Reply | Deferred[Reply]:

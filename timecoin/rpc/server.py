@@ -43,7 +43,7 @@ class Limits:
     """Bounds on clients; ``timeout`` in seconds; ``allowed``: networks besides this machine that may connect."""
 
     connections: int = 128
-    request_bytes: int = 32 << 20
+    request_bytes: int = 8 << 20
     timeout: int = 30
     allowed: tuple[Network, ...] = ()
 
