@@ -48,6 +48,13 @@ def commands() -> dict[str, click.Command]:
     return {name: command for name, command in found.items() if command is not None}
 
 
+def options_of(command: click.Command) -> set[str]:
+    """The options of a command, and of those below it."""
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    own = {option for parameter in command.params for option in parameter.opts}
+    return own.union(*[options_of(each) for each in below])
+
+
 def resolve(name: str) -> None:
     """Raise ImportError or AttributeError unless ``name`` is something in the package."""
     parts = name.split(".")
@@ -77,7 +84,7 @@ class Commands(SynchronousTestCase):
             for name, rest in re.findall(r"(?:``|^    |\$\()timecoin ([a-z-]+)(.*?)(?:``|$)", flat, re.M):
                 if name in NO_COMMANDS:
                     continue
-                known = {option for parameter in commands()[name].params for option in parameter.opts}
+                known = options_of(commands()[name])
                 options = re.findall(r"(?<= )--[a-z-]+", rest)
                 self.assertEqual(set(options) - known, set(), f"{page.name}: timecoin {name}{rest}")
                 seen.add(name)
