@@ -15,7 +15,7 @@ from tests.storage.samples import scratch
 from timecoin.ledger.errors import SignatureInvalid, TxInvalid
 from timecoin.ledger.params import Parameters
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
-from timecoin.node import consensus_service, storage_service, wiring
+from timecoin.node import consensus_service, event_service, storage_service, wiring
 from timecoin.node.config import parse
 from timecoin.node.root import Phase
 from timecoin.node.wiring import Node
@@ -74,6 +74,7 @@ class FacadeTestCase(SynchronousTestCase):
 
     def start(self) -> None:
         self.disks, self.workers = Pools(self, storage_service), Pools(self, consensus_service)
+        self.events = Pools(self, event_service)
         self.node = Node(parse(self.ini, "node.ini", self.path), self.genesis, self.clock, self.clock.seconds)
         self.node.root.startService()
         self.assertIs(self.node.root.phase, Phase.RUNNING)

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.consensus_service import ConsensusService
+from timecoin.node.event_service import EventService
 from timecoin.node.storage_service import StorageService
 from timecoin.ops.metrics import Labelled, NodeMetrics
 from timecoin.p2p.service import P2PService
 from timecoin.p2p.traffic import Traffic
+from timecoin.push.hub import Hub
 
 
 def add_gauges(
@@ -36,6 +38,19 @@ def add_gauges(
     gauge("snapshot_height", "Height of the newest snapshot that is held.", lambda: _newest_snapshot(storage))
     metrics.totals("p2p_bytes", "Bytes of frames.", ("direction", "message"), lambda: _bytes(p2p.traffic))
     metrics.totals("p2p_messages", "Frames.", ("direction", "message"), lambda: _messages(p2p.traffic))
+
+
+def add_push_figures(metrics: NodeMetrics, hub: Hub, events: EventService) -> None:
+    """Called once, when push is served."""
+    gauge = metrics.gauge
+    gauge("push_clients", "Push clients connected.", lambda: len(hub.clients))
+    gauge("push_subscriptions", "Topics that push clients subscribed to.", lambda: hub.subscriptions)
+    gauge("push_log_bytes", "Size of the event log.", lambda: events.size)
+    gauge("push_log_first", "Number of the oldest event in the log.", lambda: events.held.first)
+    gauge("push_log_last", "Number of the newest event in the log.", lambda: events.held.last)
+    metrics.totals("push_events", "Events sent to push clients.", (), lambda: [((), hub.counts.sent)])
+    metrics.totals("push_cut", "Push clients cut because they did not read.", (), lambda: [((), hub.counts.cut)])
+    metrics.totals("push_gaps", "Push clients told of a gap.", (), lambda: [((), hub.counts.gaps)])
 
 
 def _newest_snapshot(storage: StorageService) -> int:

@@ -55,13 +55,19 @@ class Reports:
         self._time_to_final = metrics.time_to_final
         self.latency = Latency()
         self._events: deque[FinalityEvent] = deque(maxlen=MAX_EVENTS)
-        self._first = self.feed.last + 1
-        self._last = self.feed.last
+        self.first = self.feed.last + 1
+        """The number of the first event that could be in memory."""
+        self.last = self.feed.last
+        """That of the newest event that is told here: a change of status."""
         self._early: dict[Hash, None] = {}
         self._pollers: dict[Deferred[EventPage], Callable[[], None]] = {}
         self._waiters: dict[bytes, list[Deferred[None]]] = {}
         self._waiting = 0
         self.blocks = 0
+
+    def begin(self) -> None:
+        """The feed goes on with the numbers of the node's life before: before the first report."""
+        self.first, self.last = self.feed.last + 1, self.feed.last
 
     # From consensus
 
@@ -104,9 +110,9 @@ class Reports:
 
     def _tell(self, report: fx.Report, now: int) -> None:
         txid, change, _, height, reason, tx = report
-        self._last = number = self.feed.transaction(txid, _STATUS[change], now, tx, height, reason)
+        self.last = number = self.feed.transaction(txid, _STATUS[change], now, tx, height, reason)
         if len(self._events) == MAX_EVENTS:
-            self._first = self._events[0].number + 1
+            self.first = self._events[0].number + 1
         self._events.append(FinalityEvent(number, txid, change.value, now))
 
     def _wake(self) -> None:
@@ -162,14 +168,14 @@ class Reports:
         """The events after a number, as many as ``limit``."""
         start = bisect_right(self._events, since, key=lambda event: event.number)
         chosen = tuple(islice(self._events, start, start + limit))
-        return EventPage(chosen, self._first, self._last, missed=since + 1 < self._first)
+        return EventPage(chosen, self.first, self.last, missed=since + 1 < self.first)
 
     def poll(self, since: int, limit: int, timeout_ms: int) -> Deferred[EventPage]:
         """As :meth:`page`; with nothing new, waits up to ``timeout_ms`` for an event.
 
         Fails with ``TooManyWaiters``.
         """
-        if self._last > since or timeout_ms == 0:
+        if self.last > since or timeout_ms == 0:
             return succeed(self.page(since, limit))
         self._count_in()
 

@@ -20,17 +20,21 @@ from timecoin.consensus.identity import OperatorIdentity
 from timecoin.ledger.genesis import Genesis, GenesisError
 from timecoin.node import halt_proof
 from timecoin.node.chain_sync import ChainSync
+from timecoin.node.coin_scans import CoinScans
 from timecoin.node.config import Config, ConfigError
 from timecoin.node.consensus_service import ConsensusService
+from timecoin.node.event_pages import EventPages
+from timecoin.node.event_service import EventService
 from timecoin.node.exit_status import ExitStatus
 from timecoin.node.facade import USER_AGENT, Facade
 from timecoin.node.feed import Feed
-from timecoin.node.gauges import add_gauges
+from timecoin.node.gauges import add_gauges, add_push_figures
 from timecoin.node.insight import NodeInsight
 from timecoin.node.intake import Intake
 from timecoin.node.joining import Joining, JoinSettings
 from timecoin.node.keys import node_secret, read_secret
 from timecoin.node.membership import Membership
+from timecoin.node.network import NodeNetwork
 from timecoin.node.p2p_settings import p2p_config
 from timecoin.node.proofs import ProofSource
 from timecoin.node.readiness import Readiness
@@ -53,6 +57,9 @@ from timecoin.p2p.handshake import Identity, Masternode
 from timecoin.p2p.netaddress import NetAddress, parse_address
 from timecoin.p2p.service import P2PService
 from timecoin.primitives.signing import SignatureBackend, get_backend
+from timecoin.push.hub import Hub
+from timecoin.push.hub import Limits as PushLimits
+from timecoin.push.service import PushService
 from timecoin.rpc.facade import NodeFacade
 from timecoin.rpc.face_settings import SettingError
 from timecoin.rpc.service import RpcService
@@ -63,6 +70,7 @@ SWITCH_INTERVAL = 0.0005
 GC_THRESHOLDS = (50_000, 20, 100)
 """Almost nothing here forms cycles; Python's defaults walk the whole pool every few seconds, some 50 ms each time."""
 READY_FILE = "ready"
+EVENTS_NAME = "events"
 
 
 def tune_interpreter() -> None:
@@ -143,10 +151,12 @@ class Node:
             [
                 Step("storage", self.storage, 60.0),
                 Step("joining", Later(self._make_joining)),
+                *([Step("events", Later(self._make_events))] if self._pushes else []),
                 Step("consensus", Later(self._make_consensus)),
                 Step("p2p", Later(self._make_p2p)),
                 Step("wallets", Later(self._make_wallets), 30.0),
                 Step("rpc", Later(self._make_rpc)),
+                *([Step("push", Later(self._make_push))] if self._pushes else []),
                 Step("metrics", MetricsService(reactor, self.metrics, config.metrics_endpoints)),
                 *([Step("manhole", Later(self._make_manhole))] if config.manhole_endpoints else []),
                 Step("ticks", self.ticks),
@@ -155,6 +165,7 @@ class Node:
             exit_status=ExitStatus(),
         )
         self.joining: Joining
+        self.events: EventService | None = None
         self.consensus: ConsensusService
         self.sync: ChainSync
         self.intake: Intake
@@ -234,10 +245,38 @@ class Node:
         )
         return self._rpc_service(cast(NodeFacade, node))
 
+    # Events
+
+    @property
+    def _pushes(self) -> bool:
+        return self._config.push.enabled and bool(self._config.rpc_endpoints)
+
+    def _make_events(self) -> EventService:
+        self.events = EventService(
+            self._reactor,
+            self._config.data_dir / EVENTS_NAME,
+            self.feed,
+            self.storage,
+            lambda: int(self._wall() * 1000),
+            max_bytes=self._config.push.log_bytes,
+            max_events=self._config.push.log_events,
+        )
+        return self.events
+
+    def _make_push(self) -> PushService:
+        given, events = self._config.push, self.events
+        assert events is not None
+        limits = PushLimits(given.max_clients, buffer=given.buffer)
+        hub = Hub(self._reactor, events, self._genesis.network_info.hrp, limits)
+        self.facade.pages = EventPages(self.reports, events)
+        add_push_figures(self.metrics, hub, events)
+        return PushService(self._reactor, hub, self.rpc.factory, given.origins)
+
     # Consensus
 
     def _make_consensus(self) -> ConsensusService:
         tune_interpreter()
+        self.reports.begin()
         identity = self._operator_identity()
         self.consensus = ConsensusService(
             self._reactor,
@@ -251,6 +290,7 @@ class Node:
             wall=self._wall,
             keep_proof=lambda reason, proofs: halt_proof.keep(self._config.data_dir, proofs),
         )
+        self.consensus.retells = lambda: self.events is not None and self.events.retell
         self.consensus.build()
         bind_consensus(self.settings, self.consensus)
         own_key = None if identity is None else identity.operator_key
@@ -344,6 +384,7 @@ class Node:
 
     def _make_facade(self) -> None:
         self.facade = Facade(
+            reactor=self._reactor,
             genesis=self._genesis,
             storage=self.storage,
             consensus=self.consensus,
@@ -360,6 +401,10 @@ class Node:
         service.context.wallets = self.wallets
         service.context.insight = NodeInsight(self.consensus, self.storage)
         service.context.operator = self._operator_identity()
+        service.context.network = NodeNetwork(
+            self.p2p, self.consensus.gossip.view, self._genesis.network_info.p2p_port, self._config.p2p.onion
+        )
+        service.context.scans = CoinScans(self.storage)
         service.context.proofs = ProofSource(self.consensus, self.storage)
         bind_rpc(self.settings, service)
         self.rpc = service
