@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -80,7 +80,7 @@ class BudgetTests(SynchronousTestCase):
         big.cancel()
         self.assertEqual((self.order, self.budget.waiting), (["a", "c"], 0))
 
-    @settings(deadline=None, derandomize=True, max_examples=100, database=None)
+    @settings(deadline=None, derandomize=True, max_examples=100, database=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 15), st.sampled_from(("take", "free", "leave")))))
     def test_any_order(self, deeds: list[tuple[str, int, str]]) -> None:
         budget, running, waiting = Budget(10, 4), [], []
