@@ -21,7 +21,7 @@ from timecoin.cli.connection import address_of
 from timecoin.cli.devnet import prepare
 from timecoin.cli.devnet_display import Display, NodeView, summary, table
 from timecoin.cli.devnet_files import DevnetError, make_devnet, open_devnet
-from timecoin.cli.genesis import parse_seat
+from timecoin.cli.genesis_options import parse_seat
 from timecoin.cli.main import main
 from timecoin.cli.payment import PAYMENT_VBYTES, OwnedCoin, make_payment
 from timecoin.cli.rpc import show

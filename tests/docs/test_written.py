@@ -50,9 +50,12 @@ def commands() -> dict[str, click.Command]:
 
 def options_of(command: click.Command) -> set[str]:
     """The options of a command, and of those below it."""
-    below = command.commands.values() if isinstance(command, click.Group) else ()
     own = {option for parameter in command.params for option in parameter.opts}
-    return own.union(*[options_of(each) for each in below])
+    if not isinstance(command, click.Group):
+        return own
+    context = click.Context(command)
+    below = [command.get_command(context, name) for name in command.list_commands(context)]
+    return own.union(*[options_of(each) for each in below if each is not None])
 
 
 def resolve(name: str) -> None:

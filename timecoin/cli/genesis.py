@@ -1,57 +1,31 @@
-"""``timecoin genesis``: make a network's genesis file and the keys of its masternodes and funds."""
+"""``timecoin genesis``: make a network's genesis file and the keys of its masternodes and funds.
+
+By itself it makes a whole network at one place; its subcommands hold a ceremony of several operators.
+"""
 
 from __future__ import annotations
 
-import os
 import time as clock
 from pathlib import Path
 
 import click
 import msgspec
 
-from timecoin.cli.new_network import GENESIS_FILE, NewNetwork, Seat, make_network
+from timecoin.cli.genesis_options import parse_allocation, parse_parameters, parse_seat, write_new
+from timecoin.cli.lazy import LazyGroup
+from timecoin.cli.new_network import GENESIS_FILE, NewNetwork, make_network
 from timecoin.ledger import networks
 from timecoin.ledger.genesis import GenesisError
-from timecoin.ledger.params import Parameters
-from timecoin.ledger.service_address import ServiceAddress
-from timecoin.ledger.tiers import Tier
 from timecoin.node.key_files import KeyFileError
-from timecoin.primitives import address
 from timecoin.primitives.amounts import AmountError, parse_amount
 from timecoin.primitives.hashes import display
-from timecoin.primitives.transaction import TxOutput
 
-
-def parse_seat(text: str) -> Seat:
-    """``tier@address:port``, such as ``bronze@203.0.113.5:24100``; click.BadParameter for anything else."""
-    tier, _, service = text.partition("@")
-    try:
-        return Seat(Tier[tier.upper()], ServiceAddress.parse(service))
-    except (KeyError, ValueError):
-        raise click.BadParameter(
-            f"{text!r}: must be TIER@ADDRESS:PORT, tier gold, silver, bronze or free"
-        ) from None
-
-
-def parse_allocation(text: str, hrp: str) -> TxOutput:
-    """``address=amount`` in TIME; click.BadParameter for anything else."""
-    where, _, amount = text.partition("=")
-    try:
-        return TxOutput(parse_amount(amount), address.decode(where, hrp))
-    except (AmountError, address.AddressError) as problem:
-        raise click.BadParameter(f"{text!r}: {problem}") from None
-
-
-def parse_parameters(epoch_seconds: int, assignments: tuple[str, ...]) -> Parameters:
-    """Parameters for an epoch length, with ``name=integer`` overrides; click.BadParameter when one is
-    unknown."""
-    values: dict[str, int] = {}
-    for text in assignments:
-        name, _, value = text.partition("=")
-        if name not in Parameters.__struct_fields__ or not value.isdecimal():
-            raise click.BadParameter(f"{text!r}: must be NAME=NUMBER, a parameter of the genesis file")
-        values[name] = int(value)
-    return Parameters.for_epoch_seconds(epoch_seconds, **values)
+CEREMONY = {
+    "propose": "timecoin.cli.genesis_ceremony:propose",
+    "contribute": "timecoin.cli.genesis_ceremony:contribute",
+    "combine": "timecoin.cli.genesis_ceremony:combine_parts",
+    "check": "timecoin.cli.genesis_ceremony:check",
+}
 
 
 def write_network(made: NewNetwork, directory: Path) -> None:
@@ -61,17 +35,11 @@ def write_network(made: NewNetwork, directory: Path) -> None:
         keys.write(directory / f"masternode{number}")
     if made.funds:
         shown = msgspec.json.format(msgspec.json.encode([fund.to_json() for fund in made.funds]), indent=1)
-        _write_new(directory / "funds.json", shown + b"\n", 0o600)
-    _write_new(directory / GENESIS_FILE, made.genesis.encode(), 0o644)
+        write_new(directory / "funds.json", shown + b"\n", 0o600)
+    write_new(directory / GENESIS_FILE, made.genesis.encode(), 0o644)
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-
-
-@click.command()
+@click.group(cls=LazyGroup, places=CEREMONY, invoke_without_command=True)
 @click.option(
     "--network",
     default="devnet",
@@ -81,15 +49,13 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    required=True,
-    help="Directory for the files; it must hold no genesis.json.",
+    help="Directory for the files; it must hold no genesis.json.  [required]",
 )
 @click.option(
     "--masternode",
     "masternodes",
     multiple=True,
-    required=True,
-    help="TIER@ADDRESS:PORT, once per masternode.",
+    help="TIER@ADDRESS:PORT, once per masternode.  [required]",
 )
 @click.option("--allocate", "allocations", multiple=True, help="ADDRESS=AMOUNT in TIME, once per coin.")
 @click.option(
@@ -101,12 +67,12 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
 @click.option("--fund-amount", default="100", show_default=True, help="TIME in each of them.")
 @click.option("--epoch-seconds", type=click.IntRange(1, 86_400), default=600, show_default=True)
 @click.option("--time", "when", type=int, default=None, help="Genesis time in Unix seconds. [default: now]")
-@click.option(
-    "--parameter", "parameters", multiple=True, help="NAME=NUMBER: another value for a network parameter."
-)
+@click.option("--parameter", "parameters", multiple=True, help="NAME=NUMBER: another value for a network parameter.")
+@click.pass_context
 def genesis(
+    context: click.Context,
     network: str,
-    out: Path,
+    out: Path | None,
     masternodes: tuple[str, ...],
     allocations: tuple[str, ...],
     funds: int,
@@ -119,7 +85,13 @@ def genesis(
 
     Give OUT/masternodeN to the operator of the N-th one: operator.key for [masternode] operator_key_file,
     node.key for the data directory, owner.key and payout.key to be kept elsewhere.
+
+    When each operator shall make its own keys, hold a ceremony: propose, contribute, combine, check.
     """
+    if context.invoked_subcommand is not None:
+        return
+    if out is None or not masternodes:
+        raise click.UsageError("Missing option '--out'." if out is None else "Missing option '--masternode'.")
     if (out / GENESIS_FILE).exists():
         raise click.ClickException(f"{out / GENESIS_FILE} is there already")
     try:
