@@ -92,7 +92,7 @@ class RegisterTests(ChangeCase):
     def test_what_was_refused_leaves_nothing_locked(self) -> None:
         self.wallet.refuses = RpcError(-26, "min relay fee not met")
         self.assertEqual(self.refused("register", service=SERVICE, operator_secret=operator(9).secret.hex())[0], -26)
-        self.assertEqual((self.wallet.locked, self.wallet.sent), ([], []))
+        self.assertEqual((self.wallet.locked, self.wallet.sent, len(self.wallet.released)), ([], [], 1))
 
     def test_coins_come_back_when_it_cannot_sign(self) -> None:
         self.wallet.is_blind = True

@@ -73,8 +73,8 @@ async def register(context: Context, options: MasternodeOptions) -> Registered:
     if coin is not None:
         await wallet.lock_coins([coin], True)
     try:
-        await _send(wallet, tx, f"masternode registration, {entry.tier.name.lower()}")
-    except RpcError:
+        await _send(wallet, draft, tx, f"masternode registration, {entry.tier.name.lower()}")
+    except BaseException:
         if coin is not None:
             await wallet.unlock_coins([coin])
         raise
@@ -94,7 +94,7 @@ async def change(context: Context, command: str, masternode_id: Hash, options: M
     _check(context, payload, 0)
     owner = await _owner(context, wallet, network, masternode_id, options)
     draft, tx, entry = await _carry(context, wallet, payload, options, owner=owner, operator=operator)
-    await _send(wallet, tx, f"masternode {command} {display(masternode_id)}")
+    await _send(wallet, draft, tx, f"masternode {command} {display(masternode_id)}")
     if command == "unregister" and entry.collateral is not None:
         # The registry keeps it from being spent until then; afterwards nothing should.
         await wallet.unlock_coins([entry.collateral])
@@ -223,8 +223,12 @@ def _preview(context: Context, tx: Transaction) -> Entry:
         raise RpcError(VERIFY_REJECTED, f"It would have no effect: {problem}") from None
 
 
-async def _send(wallet: OpenWallet, tx: Transaction, comment: str) -> None:
-    await wallet.send(tx, {"comment": comment})
+async def _send(wallet: OpenWallet, draft: Draft, tx: Transaction, comment: str) -> None:
+    try:
+        await wallet.send(tx, {"comment": comment})
+    except BaseException:
+        wallet.release(draft)
+        raise
 
 
 # What is answered
