@@ -15,7 +15,9 @@ from random import Random
 import msgspec
 
 from tests.fuzz.edge_targets import EXPORTER, NOW, frame
+from tests.fuzz.proof_targets import proof_seeds
 from tests.fuzz.rpc_targets import AUTHORIZATION
+from tests.fuzz.wallet_seeds import wallet_seeds
 from tests.ledger import builders, masternodes
 from tests.ledger.accusations import Culprit, every_kind
 from tests.ledger.builders import COIN, Chain, Vault
@@ -62,7 +64,9 @@ def all_seeds() -> dict[str, list[bytes]]:
         **wire(),
         **p2p(),
         **files(),
+        **proof_seeds(),
         **rpc(made.txs),
+        **wallet_seeds(),
         **judging(),
     }
 

@@ -10,12 +10,14 @@ from tests.fuzz.checking import Target
 from tests.fuzz.core_targets import CONSENSUS, LEDGER, PRIMITIVES, SNAPSHOTS
 from tests.fuzz.edge_targets import FILES, P2P, WIRE
 from tests.fuzz.hostile_block import judge
+from tests.fuzz.proof_targets import PROOFS
 from tests.fuzz.rpc_targets import RPC
+from tests.fuzz.wallet_targets import WALLET
 from timecoin.ledger.errors import BlockInvalid
 
 JUDGING = (Target("judging", judge, (BlockInvalid,), 128, slow=True),)
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for target in (*PRIMITIVES, *LEDGER, *SNAPSHOTS, *CONSENSUS, *WIRE, *P2P, *FILES, *RPC, *JUDGING)
+    for target in (*PRIMITIVES, *LEDGER, *SNAPSHOTS, *CONSENSUS, *WIRE, *P2P, *FILES, *PROOFS, *RPC, *WALLET, *JUDGING)
 }
