@@ -116,15 +116,41 @@ def facts_of(expansion: Expansion) -> ScriptFacts:
     return ScriptFacts(expansion.witness_script, origins)
 
 
-def all_facts(wanted: Sequence[tuple[Descriptor, range]], scripts: frozenset[bytes]) -> dict[bytes, ScriptFacts]:
-    """What the descriptors know of ``scripts``; takes a while: for a thread."""
-    found: dict[bytes, ScriptFacts] = {}
+class Match(NamedTuple):
+    """A script, and the descriptor and index that make it."""
+
+    script: bytes
+    descriptor: Descriptor
+    index: int
+
+
+def look_up(wanted: Sequence[tuple[Descriptor, range]], scripts: frozenset[bytes]) -> list[Match]:
+    """Which of ``scripts`` the descriptors make; takes a while: for a thread."""
+    found: list[Match] = []
     for descriptor, places in wanted:
         for index in places:
             try:
                 script = descriptor.script(index)
-                if script in scripts:
-                    found[script] = facts_of(descriptor.expand(index))
             except WalletError:
                 continue
+            if script in scripts:
+                found.append(Match(script, descriptor, index))
+    return found
+
+
+def facts_in(matches: Sequence[Match], origins: bool = True) -> dict[bytes, ScriptFacts]:
+    """What is to be told of scripts, by script."""
+    found: dict[bytes, ScriptFacts] = {}
+    for each in matches:
+        facts = facts_of(each.descriptor.expand(each.index))
+        found[each.script] = facts if origins else ScriptFacts(facts.witness_script)
+    return found
+
+
+def secrets_in(matches: Sequence[Match]) -> dict[bytes, bytes]:
+    """The private keys of the scripts, by public key, of descriptors that have them: **secret**."""
+    found: dict[bytes, bytes] = {}
+    for each in matches:
+        if each.descriptor.is_private:
+            found |= each.descriptor.secrets(each.index)
     return found

@@ -9,18 +9,28 @@ from random import SystemRandom
 from timecoin.primitives.signing import get_backend
 from timecoin.primitives.transaction import OutPoint, Transaction, TxOutput, split_outpoint
 from timecoin.rpc.arguments import OutputsArg
-from timecoin.rpc.building import InputsArg, build, network_of
+from timecoin.rpc.building import InputsArg, build, check_sighash, network_of
 from timecoin.rpc.coin_sources import coins_of, previous_of
-from timecoin.rpc.descriptor_arguments import DescriptorsArg, all_facts, descriptors_of, indexes
+from timecoin.rpc.descriptor_arguments import (
+    DescriptorsArg,
+    Wanted,
+    descriptors_of,
+    facts_in,
+    indexes,
+    look_up,
+    secrets_in,
+)
 from timecoin.rpc.errors import DESERIALIZATION_ERROR, INVALID_PARAMETER, RpcError
 from timecoin.rpc.render_psbt import analysis_json, psbt_json
-from timecoin.rpc.results_psbt import AnalyzedPsbt, DecodedPsbt, FinalizedPsbt
+from timecoin.rpc.results_psbt import AnalyzedPsbt, DecodedPsbt, FinalizedPsbt, ProcessedPsbt
 from timecoin.rpc.table import Context, method
+from timecoin.wallet.descriptors import Descriptor
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_analyse import analyse
 from timecoin.wallet.psbt_combine import combine, join
-from timecoin.wallet.psbt_errors import MalformedPsbt, PsbtMismatch, PsbtRefused
+from timecoin.wallet.psbt_errors import MalformedPsbt, PsbtError, PsbtMismatch, PsbtRefused
 from timecoin.wallet.psbt_finalise import extract, finalise, is_valid
+from timecoin.wallet.psbt_sign import sign
 from timecoin.wallet.psbt_update import ScriptFacts, add_coin, add_previous, describe_input, describe_output
 
 _MAX_PSBTS = 100
@@ -160,16 +170,71 @@ async def utxoupdatepsbt(context: Context, psbt: str, descriptors: DescriptorsAr
     :error -8: a range is not one, or too many descriptors are given
     :error -22: it is no PSBT of version 0
     """
-    wanted = descriptors or []
+    places = _places(context, descriptors or [])
+    found = await with_coins(context, await read_psbt(context, psbt))
+    known = await context.aside(look_up, places, _scripts(found))
+    return described(found, facts_in(known)).text
+
+
+def _places(context: Context, wanted: list[Wanted]) -> list[tuple[Descriptor, range]]:
     if len(wanted) > _MAX_DESCRIPTORS:
         raise RpcError(INVALID_PARAMETER, f"at most {_MAX_DESCRIPTORS} descriptors are taken at a time")
     network = network_of(context)
-    places = [(each, indexes(each, one.range)) for one in wanted for each in descriptors_of(one.text, network)]
+    return [(each, indexes(each, one.range)) for one in wanted for each in descriptors_of(one.text, network)]
+
+
+def _scripts(psbt: Psbt) -> frozenset[bytes]:
+    coins = [each.witness_utxo for each in psbt.inputs]
+    return frozenset([*(each.script for each in psbt.tx.outputs), *(each.script for each in coins if each is not None)])
+
+
+async def descriptorprocesspsbt(
+    context: Context,
+    psbt: str,
+    descriptors: DescriptorsArg,
+    sighashtype: str = "DEFAULT",
+    bip32derivs: bool = True,
+    finalize: bool = True,
+) -> ProcessedPsbt:
+    """Add what chain, pool and descriptors know to a PSBT, and sign what private descriptors have keys for.
+
+    No wallet is asked, and nothing keeps two transactions that spend one coin from being signed: whoever sends both
+    within an epoch blocks that coin until the epoch closes.
+
+    :param psbt: in base64
+    :param descriptors: descriptors, or objects of desc and range (an end, or begin and end; 0 to 1000 by default); at
+        most 20, with 10,000 indexes each
+    :param sighashtype: ALL, or DEFAULT which is the same
+    :param bip32derivs: tell where keys come from
+    :param finalize: make the witnesses of inputs that are completely signed
+    :returns: the PSBT, whether it is complete, and then the transaction
+    :error -5: a descriptor is malformed
+    :error -8: a range is not one, too many descriptors are given, or a hash type that is not used here
+    :error -22: it is no PSBT of version 0, or of a version of transactions that is not used here
+    """
+    places = _places(context, descriptors)
+    check_sighash(sighashtype)
     found = await with_coins(context, await read_psbt(context, psbt))
-    scripts = {each.script for each in found.tx.outputs}
-    scripts |= {each.witness_utxo.script for each in found.inputs if each.witness_utxo is not None}
-    facts = await context.aside(all_facts, places, frozenset(scripts))
-    return described(found, facts).text
+    known = await context.aside(look_up, places, _scripts(found))
+    found = described(found, facts_in(known, bip32derivs))
+    secrets = await context.aside(secrets_in, known)
+    try:
+        found = await context.aside(sign, found, secrets, get_backend())
+    except PsbtError as problem:
+        raise RpcError(DESERIALIZATION_ERROR, str(problem)) from None
+    return await context.aside(processed, found, finalize)
+
+
+def processed(psbt: Psbt, finalize: bool) -> ProcessedPsbt:
+    """What methods that sign answer; for a thread."""
+    backend = get_backend()
+    final = finalise(psbt, backend)
+    shown = final if finalize else psbt
+    if not is_valid(final, backend):
+        return {"psbt": shown.text, "complete": False}
+    if not finalize:
+        return {"psbt": shown.text, "complete": True}
+    return {"psbt": shown.text, "complete": True, "hex": extract(final).raw.hex()}
 
 
 async def with_coins(context: Context, psbt: Psbt) -> Psbt:
@@ -202,12 +267,22 @@ def described(psbt: Psbt, facts: dict[bytes, ScriptFacts]) -> Psbt:
     return psbt
 
 
+def _size(psbt: str, *others: object) -> int:
+    """A PSBT of usual size is a light call."""
+    return 1 + len(psbt) // 20_000
+
+
+def _sizes(txs: list[str]) -> int:
+    return 1 + sum(map(len, txs)) // 20_000
+
+
 METHODS = (
-    method("Rawtransactions", analyzepsbt, cost=10),
-    method("Rawtransactions", combinepsbt, cost=10),
+    method("Rawtransactions", analyzepsbt, cost=_size),
+    method("Rawtransactions", combinepsbt, cost=_sizes),
     method("Rawtransactions", createpsbt),
-    method("Rawtransactions", decodepsbt, cost=10),
-    method("Rawtransactions", finalizepsbt, cost=10),
-    method("Rawtransactions", joinpsbts, cost=10),
+    method("Rawtransactions", decodepsbt, cost=_size),
+    method("Rawtransactions", descriptorprocesspsbt, cost=20),
+    method("Rawtransactions", finalizepsbt, cost=_size),
+    method("Rawtransactions", joinpsbts, cost=_sizes),
     method("Rawtransactions", utxoupdatepsbt, cost=20),
 )

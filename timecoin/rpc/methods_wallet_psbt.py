@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, TypedDict
 
 from timecoin.primitives.address import AddressError, decode
 from timecoin.primitives.sighash import SIGHASH_ALL
 from timecoin.primitives.signing import get_backend
 from timecoin.rpc.arguments import OutputsArg
 from timecoin.rpc.building import InputsArg, build, check_sighash
-from timecoin.rpc.codec import Amount, HexText, amount
+from timecoin.rpc.codec import Amount, amount
 from timecoin.rpc.descriptor_arguments import facts_of
 from timecoin.rpc.errors import DESERIALIZATION_ERROR, INVALID_ADDRESS_OR_KEY, RpcError
 from timecoin.rpc.face_wallet import OpenWallet
 from timecoin.rpc.funding_options import FundOptions, funding_of
 from timecoin.rpc.kinds import Options
-from timecoin.rpc.methods_psbt import described, read_psbt, with_coins
+from timecoin.rpc.methods_psbt import described, processed, read_psbt, with_coins
 from timecoin.rpc.methods_util import message_bytes
+from timecoin.rpc.results_psbt import ProcessedPsbt
 from timecoin.rpc.table import Context, method
 from timecoin.rpc.wallet_errors import NOT_FOUND, WALLET_ERROR
 from timecoin.wallet.messages import CannotSign, sign_message
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_errors import PsbtError, PsbtRefused
-from timecoin.wallet.psbt_finalise import extract, finalise, is_valid
-from timecoin.wallet.psbt_sign import sign as sign_psbt
 from timecoin.wallet.psbt_sign import check_version, signable
+from timecoin.wallet.psbt_sign import sign as sign_psbt
 from timecoin.wallet.psbt_spending import stated_coin
 from timecoin.wallet.psbt_update import ScriptFacts, add_previous
 
@@ -36,14 +36,6 @@ def wallet_of(context: Context) -> OpenWallet:
     if context.wallets is None:
         raise RpcError(NOT_FOUND, "This node has no wallets")
     return context.wallets.get(context.caller.wallet)
-
-
-class ProcessedPsbt(TypedDict):
-    """``hex``: the transaction, once it is complete."""
-
-    psbt: str
-    complete: bool
-    hex: NotRequired[HexText]
 
 
 async def walletprocesspsbt(
@@ -80,13 +72,13 @@ async def walletprocesspsbt(
     wallet = wallet_of(context)
     found = await read_psbt(context, psbt)
     check_sighash(sighashtype)
-    found = await _updated(context, wallet, found, bip32derivs)
+    found = await updated(context, wallet, found, bip32derivs)
     if sign:
         found = await _signed(context, wallet, found, may_block_coins)
-    return await context.aside(_processed, found, finalize)
+    return await context.aside(processed, found, finalize)
 
 
-async def _updated(context: Context, wallet: OpenWallet, psbt: Psbt, origins: bool) -> Psbt:
+async def updated(context: Context, wallet: OpenWallet, psbt: Psbt, origins: bool) -> Psbt:
     """With the coins of chain, pool and wallet, and with what the wallet knows of its scripts."""
     psbt = _with_history(wallet, await with_coins(context, psbt))
     scripts = [*_scripts(psbt).values(), *(each.script for each in psbt.tx.outputs)]
@@ -157,17 +149,6 @@ def _own_inputs(wallet: OpenWallet, psbt: Psbt) -> dict[int, bytes]:
     return own
 
 
-def _processed(psbt: Psbt, finalize: bool) -> ProcessedPsbt:
-    backend = get_backend()
-    final = finalise(psbt, backend)
-    shown = final if finalize else psbt
-    if not is_valid(final, backend):
-        return {"psbt": shown.text, "complete": False}
-    if not finalize:
-        return {"psbt": shown.text, "complete": True}
-    return {"psbt": shown.text, "complete": True, "hex": extract(final).raw.hex()}
-
-
 class FundedPsbt(TypedDict):
     """``changepos``: index of the change output, -1 when there is none."""
 
@@ -229,7 +210,7 @@ async def walletcreatefundedpsbt(
     try:
         if wanted.get("lockUnspents"):
             await wallet.lock_coins(draft.tx.outpoints(), durable=False)
-        made = await _updated(context, wallet, Psbt.create(draft.tx), bip32derivs)
+        made = await updated(context, wallet, Psbt.create(draft.tx), bip32derivs)
     finally:
         wallet.release(draft)
     return {"psbt": made.text, "fee": amount(draft.fee), "changepos": _position(draft.change_position)}

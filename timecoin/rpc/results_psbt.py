@@ -95,6 +95,14 @@ class FinalizedPsbt(TypedDict):
     complete: bool
 
 
+class ProcessedPsbt(TypedDict):
+    """``hex``: the transaction, once it is complete."""
+
+    psbt: str
+    complete: bool
+    hex: NotRequired[HexText]
+
+
 class Missing(TypedDict):
     """What an input lacks: hashes of public keys (20 bytes), of keys whose signatures are missing, of scripts."""
 

@@ -13,7 +13,9 @@ from tests.rpc.cases.made import (
     FIRST,
     FUND,
     FUND_KEY,
+    FUND_WIF,
     KEYS,
+    PAYMENT,
     SIGNED,
     UPDATED,
     VAULT,
@@ -21,7 +23,7 @@ from tests.rpc.cases.made import (
 )
 from timecoin.ledger.networks import DEVNET
 from timecoin.primitives.hashes import hash160
-from timecoin.primitives.transaction import TxOutput
+from timecoin.primitives.transaction import Transaction, TxOutput
 from timecoin.wallet.descriptors import Descriptor
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_analyse import Role
@@ -94,6 +96,8 @@ def bad(name: str, *rest: Any) -> list[Case]:
     return [Case(name, [text, *rest], error=-22, says="TX decode failed") for text in texts]
 
 
+WHOLE = {"psbt": FINAL.text, "complete": True, "hex": extract(FINAL).raw.hex()}
+VERSION_0 = Psbt.create(Transaction(0, PAYMENT.inputs, PAYMENT.outputs))
 HASH = hash160(FUND_KEY).hex()
 
 CASES = [
@@ -146,4 +150,21 @@ CASES = [
     Case("utxoupdatepsbt", [CREATED.text, [{"range": 1}]], error=-8, says="Descriptor needs to be provided"),
     Case("utxoupdatepsbt", [CREATED.text, [DESCRIPTOR] * 21], error=-8, says="at most 20"),
     *bad("utxoupdatepsbt"),
+    Case("descriptorprocesspsbt", [CREATED.text, [f"wpkh({FUND_WIF})"]], result=WHOLE),
+    Case("descriptorprocesspsbt", [UPDATED.text, [f"wpkh({FUND_WIF})"], "ALL", False], result=WHOLE),
+    Case(
+        "descriptorprocesspsbt",
+        [UPDATED.text, [f"wpkh({FUND_WIF})"], "ALL", False, False],
+        result={"psbt": SIGNED.text, "complete": True},
+    ),
+    Case(
+        "descriptorprocesspsbt",
+        [UPDATED.text, [DESCRIPTOR]],
+        result=lambda value: not value["complete"] and Psbt.from_text(value["psbt"]).inputs[0].derivations != {},
+    ),
+    Case("descriptorprocesspsbt", [CREATED.text, ["wpkh(x)"]], error=-5),
+    Case("descriptorprocesspsbt", [CREATED.text, [], "NONE"], error=-8),
+    Case("descriptorprocesspsbt", [CREATED.text, [{"desc": DESCRIPTOR, "range": "x"}]], error=-3),
+    Case("descriptorprocesspsbt", [VERSION_0.text, [f"wpkh({FUND_WIF})"]], error=-22, says="version 0"),
+    *bad("descriptorprocesspsbt", []),
 ]
