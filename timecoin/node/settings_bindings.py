@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from timecoin.node.consensus_service import ConsensusService
 from timecoin.node.settings import Settings
 from timecoin.node.storage_service import StorageService
+from timecoin.node.wallet_service import WalletService
 from timecoin.ops.logs import ROOMS, Levels
 from timecoin.p2p.service import P2PService
+from timecoin.push.hub import Hub
 from timecoin.rpc.service import RpcService
 
 if TYPE_CHECKING:
@@ -70,6 +72,21 @@ def bind_rpc(settings: Settings, service: RpcService) -> None:
     settings.bind("rpc.max_connections", lambda value: limit(connections=value))
     settings.bind("rpc.max_request_bytes", lambda value: limit(request_bytes=value))
     settings.bind("rpc.timeout", lambda value: limit(timeout=value))
+
+
+def bind_push(settings: Settings, hub: Hub) -> None:
+    """``push.*``."""
+
+    def limit(**values: Any) -> None:
+        hub.limits = replace(hub.limits, **values)
+
+    settings.bind("push.max_clients", lambda value: limit(clients=value))
+    settings.bind("push.buffer", lambda value: limit(buffer=value))
+
+
+def bind_wallets(settings: Settings, wallets: WalletService) -> None:
+    """``wallet.*``."""
+    settings.bind("wallet.gap_limit", wallets.set_gap_limit)
 
 
 def bind_manhole(settings: Settings, manhole: ManholeService) -> None:

@@ -18,10 +18,13 @@ FROM_FILE = (
     ("rpc", "max_request_bytes"),
     ("rpc", "max_batch"),
     ("rpc", "timeout"),
+    ("push", "max_clients"),
+    ("push", "buffer"),
     ("storage", "merge_keys"),
     ("storage", "pack_hours"),
     ("storage", "snapshots"),
     ("manhole", "idle_minutes"),
+    ("wallet", "gap_limit"),
 )
 
 _LEVEL = kinds.choice(*LEVELS)

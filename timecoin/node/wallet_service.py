@@ -98,6 +98,10 @@ class WalletService(Service):
         self._hearers: list[Callable[[str, Hash], None]] = []
         self._end_listening: Callable[[], None] = lambda: None
 
+    def set_gap_limit(self, count: int) -> None:
+        """Watch so many unused addresses ahead in wallets that are loaded or made from now on."""
+        self._gap_limit = count
+
     # Life
 
     def startService(self) -> Deferred[None]:

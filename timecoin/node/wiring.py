@@ -18,7 +18,7 @@ from twisted.web.client import Agent
 
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.ledger.genesis import Genesis, GenesisError
-from timecoin.node import halt_proof
+from timecoin.node import halt_proof, settings_bindings
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.coin_scans import CoinScans
 from timecoin.node.config import Config, ConfigError
@@ -42,7 +42,6 @@ from timecoin.node.reports import Reports
 from timecoin.node.root import Child, RootService, Step
 from timecoin.node.rpc_options import rpc_options
 from timecoin.node.settings import Settings
-from timecoin.node.settings_bindings import bind_consensus, bind_levels, bind_manhole, bind_p2p, bind_rpc, bind_storage
 from timecoin.node.settings_file import SETTINGS_FILE, read_kept, write_kept
 from timecoin.node.settings_table import declared
 from timecoin.node.snapshot_serving import SnapshotServing
@@ -144,8 +143,8 @@ class Node:
         )
         self.settings = self._make_settings()
         if levels is not None:
-            bind_levels(self.settings, levels)
-        bind_storage(self.settings, self.storage)
+            settings_bindings.bind_levels(self.settings, levels)
+        settings_bindings.bind_storage(self.settings, self.storage)
         self.root = RootService(
             reactor,
             [
@@ -270,6 +269,7 @@ class Node:
         hub = Hub(self._reactor, events, self._genesis.network_info.hrp, limits)
         self.facade.pages = EventPages(self.reports, events)
         add_push_figures(self.metrics, hub, events)
+        settings_bindings.bind_push(self.settings, hub)
         return PushService(self._reactor, hub, self.rpc.factory, given.origins)
 
     # Consensus
@@ -292,7 +292,7 @@ class Node:
         )
         self.consensus.retells = lambda: self.events is not None and self.events.retell
         self.consensus.build()
-        bind_consensus(self.settings, self.consensus)
+        settings_bindings.bind_consensus(self.settings, self.consensus)
         own_key = None if identity is None else identity.operator_key
         self.membership = Membership(lambda: self.consensus.participant.ledger, own_key)
         self.sync = ChainSync(self.consensus, self.storage, self._backend)
@@ -338,7 +338,7 @@ class Node:
             wall=self._wall,
         )
         self.consensus.clock_offset_ms = lambda: self.p2p.clock_offset_ms
-        bind_p2p(self.settings, self.p2p)
+        settings_bindings.bind_p2p(self.settings, self.p2p)
         self._claim_masternode()
         return _Listening(self.p2p)
 
@@ -380,6 +380,7 @@ class Node:
             load=wallet.load,
             gap_limit=wallet.gap_limit,
         )
+        settings_bindings.bind_wallets(self.settings, self.wallets)
         return self.wallets
 
     def _make_facade(self) -> None:
@@ -406,7 +407,7 @@ class Node:
         )
         service.context.scans = CoinScans(self.storage)
         service.context.proofs = ProofSource(self.consensus, self.storage)
-        bind_rpc(self.settings, service)
+        settings_bindings.bind_rpc(self.settings, service)
         self.rpc = service
         return service
 
@@ -416,7 +417,7 @@ class Node:
 
         wallets = self.rpc.context.wallets
         service = make_manhole(self._config, self._reactor, self.facade, self.settings, wallets)
-        bind_manhole(self.settings, service)
+        settings_bindings.bind_manhole(self.settings, service)
         return service
 
     def _rpc_service(self, node: NodeFacade) -> RpcService:

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.conch.error import ValidPublicKey
 from twisted.conch.ssh import transport, userauth
 from twisted.conch.ssh.common import getNS
-from twisted.conch.ssh.keys import BadKeyError, Key
+from twisted.conch.ssh.keys import Key
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import ISSHPrivateKey
 from twisted.cred.error import UnauthorizedLogin
@@ -95,7 +95,8 @@ def _proves(key: Key, credentials: Any) -> bool:
 def _name(blob: bytes) -> str:
     try:
         return fingerprint(Key.fromString(blob, type="blob"))
-    except (BadKeyError, ValueError, IndexError, KeyError):
+    except Exception:
+        # Anything may have been sent as a key.
         return "(unreadable)"
 
 
@@ -118,4 +119,9 @@ class Login(userauth.SSHUserAuthServer):
         if self._begun > 2 * MAX_ATTEMPTS:
             self.transport.sendDisconnect(transport.DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE, b"too many attempts")
             return None
-        return super().ssh_USERAUTH_REQUEST(packet)
+        try:
+            return super().ssh_USERAUTH_REQUEST(packet)
+        except Exception:
+            # conch's parsers end in whatever exception on bytes that are none of a key.
+            self.transport.sendDisconnect(transport.DISCONNECT_PROTOCOL_ERROR, b"malformed request")
+            return None
