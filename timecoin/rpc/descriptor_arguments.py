@@ -117,11 +117,11 @@ def facts_of(expansion: Expansion) -> ScriptFacts:
 
 
 class Match(NamedTuple):
-    """A script, and the descriptor and index that make it."""
+    """A script, and the descriptor that makes it at the index ``at``."""
 
     script: bytes
     descriptor: Descriptor
-    index: int
+    at: int
 
 
 def look_up(wanted: Sequence[tuple[Descriptor, range]], scripts: frozenset[bytes]) -> list[Match]:
@@ -142,7 +142,7 @@ def facts_in(matches: Sequence[Match], origins: bool = True) -> dict[bytes, Scri
     """What is to be told of scripts, by script."""
     found: dict[bytes, ScriptFacts] = {}
     for each in matches:
-        facts = facts_of(each.descriptor.expand(each.index))
+        facts = facts_of(each.descriptor.expand(each.at))
         found[each.script] = facts if origins else ScriptFacts(facts.witness_script)
     return found
 
@@ -152,5 +152,5 @@ def secrets_in(matches: Sequence[Match]) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     for each in matches:
         if each.descriptor.is_private:
-            found |= each.descriptor.secrets(each.index)
+            found |= each.descriptor.secrets(each.at)
     return found
