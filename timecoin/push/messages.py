@@ -82,12 +82,10 @@ class Gap(msgspec.Struct):
 
 
 class Subscribe(msgspec.Struct, forbid_unknown_fields=True):
-    """Parameters of ``subscribe``."""
+    """Parameters of ``subscribe``: events after number ``since`` are told, without it those from now on."""
 
     topics: Annotated[list[TopicName], msgspec.Meta(min_length=1, max_length=1_000)]
-    since: Annotated[
-        int | None, msgspec.Meta(ge=0, description="Tell events after this number; without it those from now on.")
-    ] = None
+    since: Annotated[int, msgspec.Meta(ge=0)] | None = None
     stream: Annotated[str | None, msgspec.Meta(description="The stream that ``since`` is of.")] = None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
 from twisted.web.http import Request
 from zope.interface import implementer
 
@@ -24,6 +25,7 @@ PING_EVERY, PING_TIMEOUT = 20, 20
 """Seconds."""
 _HEAD, _TAIL = b'{"jsonrpc":"2.0","method":"event","params":', b"}"
 _SECRET = b"authorization"
+_log = Logger()
 
 
 @implementer(IPushProducer)
@@ -47,7 +49,12 @@ class PushProtocol(WebSocketServerProtocol):
         if isBinary:
             self.sendClose(1003, "messages are JSON in text frames")
             return
-        reply = answer(self.factory.hub, self.client, payload)
+        try:
+            reply = answer(self.factory.hub, self.client, payload)
+        except Exception:
+            _log.failure("a push client's call failed")
+            self._close(1011, "internal error")
+            return
         if reply is not None:
             self.sendMessage(reply)
 
