@@ -9,13 +9,16 @@ from typing import Any
 
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.logger import Logger, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.solo import Solo
 from tests.node.test_storage_service import StorageTestCase
+from tests.node.test_wallet_service import WalletCase
 from tests.p2p.network import Net
 from tests.p2p.support import key
+from tests.push.test_hub import HubTestCase
 from tests.rpc.test_server import COUNT, ServerCase, Transport
 from tests.storage.samples import scratch
 from timecoin.mempool.errors import PoolFull
@@ -27,6 +30,7 @@ from timecoin.ops.logs import ROOMS, Levels, observer_to
 from timecoin.ops.manhole_watch import Watch
 from timecoin.p2p.dialer import DialPolicy
 from timecoin.p2p.limits import PUBLIC_BUDGETS, RateClass
+from timecoin.push.websocket import PushProtocol
 from timecoin.rpc.face_settings import NotAvailable
 from timecoin.storage.chain import ChainStore
 
@@ -39,7 +43,7 @@ def make_settings() -> Settings:
 
 class CompletenessTests(SynchronousTestCase):
     def test_each_setting_is_shown_to_work(self) -> None:
-        cases = (StorageTests, P2PTests, PoolTests, RpcTests, LogTests, ManholeTests)
+        cases = (StorageTests, P2PTests, PoolTests, RpcTests, PushTests, WalletTests, LogTests, ManholeTests)
         tested = {name.removeprefix("test_") for case in cases for name in dir(case) if name.startswith("test_")}
         for each in declared(CONFIG, 1 << 28):
             if not each.path.startswith("log."):
@@ -219,6 +223,44 @@ class RpcTests(ServerCase):
         self.clock.pump([1] * 5)
         self.assertTrue(transport.disconnecting)
         self.assertFalse(self.transport.disconnecting)
+
+
+class PushTests(HubTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.settings = make_settings()
+        bindings.bind_push(self.settings, self.hub)
+
+    def test_push_max_clients(self) -> None:
+        self.join()
+        self.settings.set("push.max_clients", 1)
+        self.assertTrue(self.hub.is_full)
+        self.settings.set("push.max_clients", 2)
+        self.assertFalse(self.hub.is_full)
+
+    def test_push_buffer(self) -> None:
+        self.settings.set("push.buffer", 5_000)
+        protocol: Any = PushProtocol()
+        protocol.factory = SimpleNamespace(hub=self.hub)
+        protocol.transport = BufferedTransport()
+        protocol.onOpen()
+        self.assertLessEqual(protocol.transport.bufferSize, 5_000)
+        self.hub.left(protocol.client)
+
+
+class BufferedTransport(StringTransport):
+    """A transport with a buffer of a size."""
+
+    bufferSize = 1 << 16
+
+
+class WalletTests(WalletCase):
+    def test_wallet_gap_limit(self) -> None:
+        settings = make_settings()
+        bindings.bind_wallets(settings, self.world.service)
+        settings.set("wallet.gap_limit", 33)
+        self.assertEqual(self.make("two").state.book.gap_limit, 33)
+        self.assertEqual(self.wallet.state.book.gap_limit, 20)
 
 
 class LogTests(SynchronousTestCase):
