@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypedDict
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rpc.fake_node import FakeNode
@@ -15,7 +16,8 @@ from timecoin.rpc import codec
 from timecoin.rpc.auth import Grant
 from timecoin.rpc.caller import Caller
 from timecoin.rpc.dispatch import Bounds, Dispatcher, Reply
-from timecoin.rpc.slices import SLICE, Slices
+from timecoin.rpc.pacing import WORK, write_paced
+from timecoin.rpc.slices import REST, SLICE, Slices
 from timecoin.rpc.table import Context, make_table, method
 
 
@@ -98,7 +100,7 @@ class BoundsCase(SynchronousTestCase):
         return got
 
     def settle(self) -> None:
-        self.clock.pump([0] * 20)
+        self.clock.pump([0.002] * 20)
 
 
 class HeavyTests(BoundsCase):
@@ -260,18 +262,9 @@ class PiecesTests(SynchronousTestCase):
         self.assertLess(max(map(len, codec.pieces(whole))), 50_000)
 
 
-class Turns(Clock):
-    """What is due at once is due in the next turn, as with a reactor."""
-
-    turn = 1e-6
-
-    def callLater(self, when: float, what: Callable[..., object], *a: object, **kw: object) -> Any:
-        return super().callLater(when or self.turn, what, *a, **kw)
-
-
 class SlicesTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock = Turns()
+        self.clock = Clock()
         self.slices = Slices(self.clock)
 
     def slow(self, count: int) -> Any:
@@ -284,24 +277,74 @@ class SlicesTests(SynchronousTestCase):
         turns = 0
         while not (first.called and second.called):
             before = self.clock.seconds()
-            self.clock.advance(Turns.turn)
-            self.assertLess(self.clock.seconds() - before, 1.5 * SLICE)
+            self.clock.advance(REST)
+            self.assertLess(self.clock.seconds() - before, REST + 1.5 * SLICE)
             turns += 1
         self.assertGreater(turns, 8)
         self.assertEqual(self.successResultOf(first), list(range(20)))
 
     def test_what_fails(self) -> None:
         done = self.slices.collect(1 // n for n in (1, 0))
-        self.clock.pump([Turns.turn] * 3)
+        self.clock.pump([REST] * 3)
         self.failureResultOf(done, ZeroDivisionError)
 
     def test_what_is_given_up(self) -> None:
         seen: list[int] = []
         done = self.slices.collect(seen.append(n) for n in self.slow(100))
-        self.clock.advance(Turns.turn)
+        self.clock.advance(REST)
         done.cancel()
         count = len(seen)
-        self.clock.pump([Turns.turn] * 5)
+        self.clock.pump([REST] * 5)
         self.assertEqual(len(seen), count)
-        self.failureResultOf(done)
+        self.failureResultOf(done, CancelledError)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class PacingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.now = 0.0
+        self.rests: list[float] = []
+        self.work: Callable[[], Any] | None = None
+        self.thread: Deferred[Any] = Deferred()
+
+    def in_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
+        self.work = work
+        return self.thread
+
+    def run_thread(self) -> None:
+        assert self.work is not None
+        try:
+            self.thread.callback(self.work())
+        except Exception:
+            self.thread.errback(Failure())
+
+    def slow(self, count: int) -> Iterator[int]:
+        for n in range(count):
+            self.now += WORK / 4
+            yield n
+
+    def write(self, items: Iterable[object]) -> Deferred[Any]:
+        return write_paced(self.in_thread, items, lambda: self.now, self.rests.append)
+
+    def test_it_rests_more_than_it_works(self) -> None:
+        done = self.write(self.slow(40))
+        self.run_thread()
+        self.assertEqual(json.loads(bytes(self.successResultOf(done))), list(range(40)))
+        self.assertGreater(sum(self.rests), 1.5 * self.now)
+
+    def test_nothing(self) -> None:
+        done = self.write([])
+        self.run_thread()
+        self.assertEqual(bytes(self.successResultOf(done)), b"[]")
+
+    def test_what_fails(self) -> None:
+        done = self.write(1 // n for n in (1, 0))
+        self.run_thread()
+        self.failureResultOf(done, ZeroDivisionError)
+
+    def test_what_is_given_up_ends(self) -> None:
+        done = self.write(self.slow(1_000))
+        done.cancel()
+        self.failureResultOf(done, CancelledError)
+        self.run_thread()
+        self.assertLess(self.now, WORK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, TypeAlias
 
@@ -60,8 +60,11 @@ def has_many_values(data: bytes) -> bool:
     return False
 
 
-class Encoded(bytes):
-    """JSON text that stands for the value it holds."""
+class Encoded:
+    """JSON text in pieces that stands for the value it holds; it is put together once, with what is around it."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.pieces = tuple(pieces)
 
 
 _CHUNK, _DEPTH = 100, 2
@@ -73,6 +76,8 @@ def pieces(value: Any, depth: int = _DEPTH) -> Iterator[bytes]:
         yield from _object_pieces(value, depth)
     elif depth and isinstance(value, list) and len(value) > 1:
         yield from _array_pieces(value, depth)
+    elif isinstance(value, msgspec.Raw):
+        yield bytes(value)
     else:
         yield encode(value)
 

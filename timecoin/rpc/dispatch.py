@@ -68,12 +68,15 @@ class Call:
             raise RpcError(errors.INVALID_REQUEST, "Params must be an array or object")
         self.method, self.params = name, [] if params is None else params
 
-    def result(self, value: Any) -> bytes:
-        """The answer that carries ``value``."""
-        shown = value if isinstance(value, Encoded) else codec.encode(value)
-        if self.modern:
-            return b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (shown, codec.encode(self.id))
-        return b'{"result":%b,"error":null,"id":%b}' % (shown, codec.encode(self.id))
+    def result(self, value: Any, end: bytes = b"") -> bytes:
+        """The answer that carries ``value``, and ``end``."""
+        before, after = (
+            (b'{"jsonrpc":"2.0","result":', b',"id":%b}') if self.modern else (b'{"result":', b',"error":null,"id":%b}')
+        )
+        after %= codec.encode(self.id)
+        if isinstance(value, Encoded):
+            return b"".join((before, *value.pieces, after, end))
+        return b"".join((before, codec.encode(value), after, end))
 
     def error(self, problem: RpcError) -> bytes:
         """The answer that carries an error."""
@@ -201,7 +204,7 @@ class Dispatcher:
             value = method.call(context, *arguments)
             if iscoroutine(value) or isinstance(value, Deferred):
                 value = await value
-            return Encoded(b"".join(await context.sliced(codec.pieces(value))))
+            return Encoded(await context.sliced(codec.pieces(value)))
         finally:
             self._budget.free(cost)
 
@@ -318,7 +321,7 @@ async def _value(value: Any) -> Any:
 
 
 def _succeeded(value: Any, call: Call) -> Reply:
-    return Reply(204, b"") if call.silent else Reply(200, call.result(value) + b"\n")
+    return Reply(204, b"") if call.silent else Reply(200, call.result(value, b"\n"))
 
 
 def _failed(call: Call, problem: RpcError) -> Reply:

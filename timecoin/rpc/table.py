@@ -6,21 +6,23 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
-from msgspec import Raw
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from timecoin.rpc import help
 from timecoin.rpc.arguments import Parameter, bind, positional
 from timecoin.rpc.caller import NOBODY, Caller
-from timecoin.rpc.codec import encode
 from timecoin.rpc.docstrings import Described, describe
 from timecoin.rpc.errors import IN_WARMUP, METHOD_NOT_FOUND, MISC_ERROR, RpcError
 from timecoin.rpc.facade import NodeFacade
+from timecoin.rpc.face_addresses import Addresses
 from timecoin.rpc.face_insight import Insight
+from timecoin.rpc.face_network import Connections
 from timecoin.rpc.face_operator import Operator
 from timecoin.rpc.face_proofs import Proofs
+from timecoin.rpc.face_scans import Scans
 from timecoin.rpc.face_settings import SettingsTree
 from timecoin.rpc.face_wallet import Wallets
+from timecoin.rpc.pacing import write_paced
 from timecoin.rpc.schemas import Schemas
 
 _P = ParamSpec("_P")
@@ -63,9 +65,12 @@ class Context:
     #: Collects what an iterator yields, in slices of a few milliseconds of the reactor.
     slices: Callable[[Iterable[Any]], Deferred[list[Any]]] = _at_once
 
+    addresses: Addresses | None = None
     insight: Insight | None = None
+    network: Connections | None = None
     operator: Operator | None = None
     proofs: Proofs | None = None
+    scans: Scans | None = None
     settings: SettingsTree | None = None
     wallets: Wallets | None = None
 
@@ -84,10 +89,13 @@ class Context:
         """``slices`` with its types kept: ``await context.sliced(show(tx) for tx in block.transactions)``."""
         return self.slices(work)
 
-    def written(self, work: Iterable[_T]) -> Deferred[list[_T]]:
-        """As :meth:`sliced`, but each item is written out as JSON at once: for long lists of objects in a result,
-        which would otherwise stay in memory as many small objects and be written in one go."""
-        return cast("Deferred[list[_T]]", self.slices(Raw(encode(each)) for each in work))
+    def written(self, items: Iterable[_T]) -> Deferred[list[_T]]:
+        """The JSON array of a long list in a result, each item made and written in a thread at a gentle pace:
+        ``{**block, "tx": await context.written(show(tx) for tx in transactions)}``.
+
+        The items must be made by functions that read nothing that changes. Awaited is JSON text, not a list.
+        """
+        return cast("Deferred[list[_T]]", write_paced(self.in_thread, items))
 
 
 @dataclass(frozen=True, slots=True)
