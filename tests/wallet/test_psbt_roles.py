@@ -36,7 +36,7 @@ from timecoin.wallet.psbt_analyse import Role, analyse
 from timecoin.wallet.psbt_combine import combine, join
 from timecoin.wallet.psbt_errors import MalformedPsbt, MissingCoin, NotComplete, PsbtError, PsbtMismatch, PsbtRefused
 from timecoin.wallet.psbt_finalise import extract, finalise, is_valid
-from timecoin.wallet.psbt_maps import MAX_PSBT_BYTES
+from timecoin.wallet.psbt_maps import MAX_PSBT_BYTES, write
 from timecoin.wallet.psbt_origin import KeyOrigin
 from timecoin.wallet.psbt_sign import sign, signable
 from timecoin.wallet.psbt_spending import fee, proven_coin
@@ -316,6 +316,9 @@ class BoundsTests(SynchronousTestCase):
             Psbt.decode(b"psbt\xff" + bytes(MAX_PSBT_BYTES))
         with self.assertRaises(MalformedPsbt):
             Psbt.decode(b"psbt\xff\x01\x00\xfe\xff\xff\xff\x7f")
+        many = {**ready().pairs(), **{b"\x50%d" % n: b"" for n in range(5_000)}}
+        with self.assertRaisesRegex(MalformedPsbt, "at most 5000 pairs"):
+            Psbt.decode(write([many]))
         with self.assertRaisesRegex(MalformedPsbt, "extra data"):
             Psbt.decode(ready().encode() + b"\x00")
 

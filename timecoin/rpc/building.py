@@ -20,6 +20,9 @@ from timecoin.rpc.kinds import Kind, expect, kind_of
 from timecoin.rpc.table import Context
 
 _U32: Final = 0xFFFFFFFF
+_LEAST_INPUT: Final = 41
+_LEAST_OUTPUT: Final = 11
+_MOST_HEX: Final = 2_000_000
 _MAX_SHOWN: Final = 80
 _LOCK_TIME_SEQUENCE: Final = FINAL_SEQUENCE - 1
 
@@ -136,7 +139,8 @@ def build(
 ) -> Transaction:
     """The unsigned transaction that createrawtransaction and createpsbt make.
 
-    Sequences are final, with a lock time one less, so that it counts. Raises RPC errors -5 and -8.
+    Sequences are final, with a lock time one less, so that it counts. Raises RPC errors -5 and -8. Thousands of
+    addresses take a while: for a thread.
     """
     if not 0 <= locktime <= _U32:
         raise RpcError(INVALID_PARAMETER, "Invalid parameter, locktime out of range")
@@ -144,6 +148,9 @@ def build(
         raise RpcError(INVALID_PARAMETER, "Invalid parameter, version out of range(1~2)")
     if replaceable:
         raise RpcError(INVALID_PARAMETER, "replaceable: this network never replaces a transaction by another one")
+    most = context.node.parameters.max_tx_bytes
+    if _LEAST_INPUT * len(inputs) + _LEAST_OUTPUT * len(outputs) > most:
+        raise RpcError(INVALID_PARAMETER, f"Invalid parameter, the transaction would have more than {most} bytes")
     usual = _LOCK_TIME_SEQUENCE if locktime else FINAL_SEQUENCE
     spent = tuple(
         TxInput(make_outpoint(each.txid, each.vout), sequence=usual if each.sequence is None else each.sequence)
@@ -153,8 +160,10 @@ def build(
 
 
 def decoded(text: str, complaint: str) -> Transaction:
-    """The transaction in a hex text; RPC error -22 with the complaint."""
+    """The transaction in a hex text of at most 1 MB; RPC error -22 with the complaint."""
     try:
+        if len(text) > _MOST_HEX:
+            raise RpcError(DESERIALIZATION_ERROR, complaint)
         return Transaction.decode(bytes.fromhex(text) if text.isalnum() else b"")
     except (ValueError, DecodeError):
         raise RpcError(DESERIALIZATION_ERROR, complaint) from None

@@ -23,10 +23,11 @@ def coin_of(context: Context, outpoint: OutPoint) -> TxOutput | None:
     return entry.tx.outputs[n] if entry is not None and n < len(entry.tx.outputs) else None
 
 
-def coins_of(context: Context, tx: Transaction) -> dict[OutPoint, TxOutput]:
-    """The coins that ``tx`` spends, as far as they are there."""
-    found = {outpoint: coin_of(context, outpoint) for outpoint in tx.outpoints()}
-    return {outpoint: coin for outpoint, coin in found.items() if coin is not None}
+async def coins_of(context: Context, tx: Transaction) -> dict[OutPoint, TxOutput]:
+    """The coins that ``tx`` spends, as far as they are there; looked up in slices."""
+    outpoints = tx.outpoints()
+    found = await context.sliced(coin_of(context, outpoint) for outpoint in outpoints)
+    return {outpoint: coin for outpoint, coin in zip(outpoints, found, strict=True) if coin is not None}
 
 
 async def previous_of(context: Context, txids: Iterable[Hash]) -> dict[Hash, Transaction]:

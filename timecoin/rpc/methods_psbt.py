@@ -40,9 +40,12 @@ _MAX_DESCRIPTORS = 20
 async def read_psbt(context: Context, text: str) -> Psbt:
     """The PSBT in base64; RPC error -22."""
     try:
-        return await context.aside(Psbt.from_text, text)
+        found = await context.aside(Psbt.from_text, text)
     except MalformedPsbt as problem:
         raise RpcError(DESERIALIZATION_ERROR, f"TX decode failed {problem}") from None
+    if found.tx.size > context.node.parameters.max_tx_bytes:
+        raise RpcError(DESERIALIZATION_ERROR, "TX decode failed the transaction is larger than the ledger takes")
+    return found
 
 
 async def _read_all(context: Context, texts: list[str], least: int) -> list[Psbt]:
@@ -55,7 +58,7 @@ async def _read_all(context: Context, texts: list[str], least: int) -> list[Psbt
     return [await read_psbt(context, text) for text in texts]
 
 
-def createpsbt(
+async def createpsbt(
     context: Context,
     inputs: InputsArg,
     outputs: OutputsArg,
@@ -75,7 +78,8 @@ def createpsbt(
     :error -5: an address is none of this network
     :error -8: an input, the lock time, the version or the data is out of its range, or an output is named twice
     """
-    return Psbt.create(build(context, inputs, outputs, locktime, replaceable, version)).text
+    made = await context.aside(build, context, inputs, outputs, locktime, replaceable, version)
+    return Psbt.create(made).text
 
 
 async def decodepsbt(context: Context, psbt: str) -> DecodedPsbt:
@@ -170,10 +174,10 @@ async def utxoupdatepsbt(context: Context, psbt: str, descriptors: DescriptorsAr
     :error -8: a range is not one, or too many descriptors are given
     :error -22: it is no PSBT of version 0
     """
-    places = _places(context, descriptors or [])
+    places = await context.aside(_places, context, descriptors or [])
     found = await with_coins(context, await read_psbt(context, psbt))
     known = await context.aside(look_up, places, _scripts(found))
-    return described(found, facts_in(known)).text
+    return (await context.aside(described, found, await context.aside(facts_in, known))).text
 
 
 def _places(context: Context, wanted: list[Wanted]) -> list[tuple[Descriptor, range]]:
@@ -212,11 +216,11 @@ async def descriptorprocesspsbt(
     :error -8: a range is not one, too many descriptors are given, or a hash type that is not used here
     :error -22: it is no PSBT of version 0, or of a version of transactions that is not used here
     """
-    places = _places(context, descriptors)
+    places = await context.aside(_places, context, descriptors)
     check_sighash(sighashtype)
     found = await with_coins(context, await read_psbt(context, psbt))
     known = await context.aside(look_up, places, _scripts(found))
-    found = described(found, facts_in(known, bip32derivs))
+    found = await context.aside(described, found, await context.aside(facts_in, known, bip32derivs))
     secrets = await context.aside(secrets_in, known)
     try:
         found = await context.aside(sign, found, secrets, get_backend())
@@ -239,7 +243,7 @@ def processed(psbt: Psbt, finalize: bool) -> ProcessedPsbt:
 
 async def with_coins(context: Context, psbt: Psbt) -> Psbt:
     """Add what chain and pool know of the coins; inputs whose coins are not there stay as they are."""
-    coins = coins_of(context, psbt.tx)
+    coins = await coins_of(context, psbt.tx)
     made_by = await previous_of(context, (split_outpoint(each)[0] for each in coins))
     return await context.aside(_filled, psbt, coins, made_by)
 

@@ -19,9 +19,10 @@ from timecoin.wallet.raw_signing import NO_COIN, Problem, Signed, merge_raw, sig
 
 _NO_INPUTS = "TX decode failed. Make sure the tx has at least one input."
 _MAX_MERGED = 100
+_MAX_KEYS = 1_000
 
 
-def createrawtransaction(
+async def createrawtransaction(
     context: Context,
     inputs: InputsArg,
     outputs: OutputsArg,
@@ -43,7 +44,8 @@ def createrawtransaction(
     :error -5: an address is none of this network
     :error -8: an input, the lock time, the version or the data is out of its range, or an output is named twice
     """
-    return build(context, inputs, outputs, locktime, replaceable, version).raw.hex()
+    made = await context.aside(build, context, inputs, outputs, locktime, replaceable, version)
+    return made.raw.hex()
 
 
 class SigningError(TypedDict):
@@ -81,20 +83,22 @@ async def signrawtransactionwithkey(
     within an epoch blocks that coin until the epoch closes.
 
     :param hexstring: the transaction
-    :param privkeys: private keys in wallet import format
+    :param privkeys: private keys in wallet import format, at most 1,000
     :param prevtxs: coins that the node does not know, or whose witness script it cannot know: txid, vout, scriptPubKey,
         amount in TIME, witnessScript
     :param sighashtype: ALL, or DEFAULT which is the same
     :returns: the transaction with what could be signed
     :error -3: an unknown coin is told of without its amount
     :error -5: a private key is none of this network
-    :error -8: a hash type that is not used here, or a script that is not the coin's
+    :error -8: a hash type that is not used here, a script that is not the coin's, or too many keys
     :error -22: the transaction cannot be decoded, or a coin is told of otherwise than it is
     """
     tx = decoded(hexstring, _NO_INPUTS)
-    secrets = secrets_of(context, privkeys)
+    if len(privkeys) > _MAX_KEYS:
+        raise RpcError(INVALID_PARAMETER, f"at most {_MAX_KEYS} private keys are taken at a time")
+    secrets = await context.aside(secrets_of, context, privkeys)
     told = prevtxs or []
-    coins = merge(told, coins_of(context, tx))
+    coins = merge(told, await coins_of(context, tx))
     check_sighash(sighashtype)
     scripts = {each.script: each.witness_script for each in told if each.witness_script is not None}
     return signed_json(await context.aside(sign_raw, tx, coins, scripts, secrets, get_backend()))
@@ -138,7 +142,7 @@ async def combinerawtransaction(context: Context, txs: HexList) -> HexText:
     versions = [decoded(text, complaint.format(n)) for n, text in enumerate(txs)]
     if any(each.stripped != versions[0].stripped for each in versions):
         raise RpcError(INVALID_PARAMETER, "the transactions differ in more than their signatures")
-    coins = coins_of(context, versions[0])
+    coins = await coins_of(context, versions[0])
     if len(coins) < len(versions[0].inputs):
         raise RpcError(VERIFY_ERROR, NO_COIN)
     merged = await context.aside(merge_raw, versions, coins, {}, {}, get_backend())

@@ -83,8 +83,8 @@ def createmultisig(context: Context, nrequired: int, keys: list[str], address_ty
     """
     if address_type != "bech32":
         raise RpcError(INVALID_ADDRESS_OR_KEY, f"Unknown address type '{address_type[:_SHOWN]}' (bech32 is in use)")
+    _check_numbers(nrequired, keys)
     public = [_public_key(each) for each in keys]
-    _check_numbers(nrequired, public)
     witness_script = script.multisig(nrequired, public)
     return {
         "address": addresses.encode(script.p2wsh(sha256(witness_script)), context.node.hrp),
@@ -107,7 +107,7 @@ def _public_key(text: str) -> bytes:
     return key
 
 
-def _check_numbers(required: int, keys: list[bytes]) -> None:
+def _check_numbers(required: int, keys: list[str]) -> None:
     if required < 1:
         raise RpcError(INVALID_PARAMETER, "a multisignature address must require at least one key to redeem")
     if len(keys) < required:
@@ -117,7 +117,7 @@ def _check_numbers(required: int, keys: list[bytes]) -> None:
         most = script.MAX_MULTISIG_KEYS
         problem = f"Number of keys involved in the multisignature address creation > {most}\nReduce the number"
         raise RpcError(INVALID_PARAMETER, problem)
-    if len(set(keys)) < len(keys):
+    if len({each.lower() for each in keys}) < len(keys):
         raise RpcError(INVALID_PARAMETER, "a key stands there twice")
 
 
@@ -132,14 +132,14 @@ class DescriptorInfo(TypedDict):
     hasprivatekeys: bool
 
 
-def getdescriptorinfo(context: Context, descriptor: str) -> DescriptorInfo:
+async def getdescriptorinfo(context: Context, descriptor: str) -> DescriptorInfo:
     """What a descriptor is, and its checksum.
 
     :param descriptor: the text, with or without a checksum
     :returns: the descriptor with public keys only, and its properties
     :error -5: it is malformed, or of outputs that this ledger does not have
     """
-    found = descriptors_of(descriptor, network_of(context))
+    found = await context.aside(descriptors_of, descriptor, network_of(context))
     shown: DescriptorInfo = {
         "descriptor": found[0].public_text,
         "checksum": checksum(checked(descriptor)),
@@ -163,7 +163,7 @@ async def deriveaddresses(
     :error -5: it is malformed, its checksum is missing, or an index has no key
     :error -8: the range is missing, not one, or given although there is none
     """
-    found = descriptors_of(descriptor, network_of(context), checksum_required=True)
+    found = await context.aside(descriptors_of, descriptor, network_of(context), checksum_required=True)
     ranged = found[0].is_ranged
     if not ranged and range is not None:
         raise RpcError(INVALID_PARAMETER, "Range should not be specified for an un-ranged descriptor")

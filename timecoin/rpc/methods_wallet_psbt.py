@@ -82,7 +82,8 @@ async def updated(context: Context, wallet: OpenWallet, psbt: Psbt, origins: boo
     """With the coins of chain, pool and wallet, and with what the wallet knows of its scripts."""
     psbt = _with_history(wallet, await with_coins(context, psbt))
     scripts = [*_scripts(psbt).values(), *(each.script for each in psbt.tx.outputs)]
-    return described(psbt, _facts(wallet, scripts, origins))
+    facts = await _facts(context, wallet, scripts, origins)
+    return await context.aside(described, psbt, facts)
 
 
 def _with_history(wallet: OpenWallet, psbt: Psbt) -> Psbt:
@@ -107,14 +108,14 @@ def _scripts(psbt: Psbt) -> dict[int, bytes]:
     return found
 
 
-def _facts(wallet: OpenWallet, scripts: Iterable[bytes], origins: bool) -> dict[bytes, ScriptFacts]:
-    found: dict[bytes, ScriptFacts] = {}
-    for script in scripts:
-        expansion = wallet.state.expand(script)
-        if expansion is not None:
-            facts = facts_of(expansion)
-            found[script] = facts if origins else ScriptFacts(facts.witness_script)
-    return found
+async def _facts(
+    context: Context, wallet: OpenWallet, scripts: Iterable[bytes], origins: bool
+) -> dict[bytes, ScriptFacts]:
+    """In slices: keys of a multisig script cost 40 µs each."""
+    distinct = list(dict.fromkeys(scripts))
+    expansions = await context.sliced(wallet.state.expand(script) for script in distinct)
+    found = {script: facts_of(each) for script, each in zip(distinct, expansions, strict=True) if each is not None}
+    return found if origins else {script: ScriptFacts(facts.witness_script) for script, facts in found.items()}
 
 
 async def _signed(context: Context, wallet: OpenWallet, psbt: Psbt, may_block_coins: bool) -> Psbt:
@@ -127,7 +128,7 @@ async def _signed(context: Context, wallet: OpenWallet, psbt: Psbt, may_block_co
     except PsbtError as problem:
         raise RpcError(DESERIALIZATION_ERROR, str(problem)) from None
     secrets = await wallet.secrets(own.values())
-    indexes = [index for index in signable(psbt, secrets) if index in own]
+    indexes = [index for index in await context.aside(signable, psbt, secrets) if index in own]
     coins = [psbt.tx.inputs[index].outpoint for index in indexes]
     if not indexes:
         return psbt
@@ -204,7 +205,8 @@ async def walletcreatefundedpsbt(
     wallet = wallet_of(context)
     wanted = options or {}
     chosen = inputs or []
-    plain = build(context, chosen, outputs or [], locktime, wanted.get("replaceable"), version)
+    replaceable = wanted.get("replaceable")
+    plain = await context.aside(build, context, chosen, outputs or [], locktime, replaceable, version)
     funding = funding_of(context, wanted, plain, {n: each.sequence for n, each in enumerate(chosen)})
     draft = await wallet.fund(plain.outputs, funding)
     try:

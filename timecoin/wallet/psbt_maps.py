@@ -17,6 +17,9 @@ MAGIC: Final = b"psbt\xff"
 MAX_PSBT_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a PSBT, at most: what 2,000 inputs need with a previous transaction of 2 KB each."""
 
+MAX_PAIRS: Final = 5_000
+"""Pairs of one map, at most."""
+
 _SEPARATOR: Final = b"\x00"
 
 Pairs: TypeAlias = dict[bytes, bytes]
@@ -44,6 +47,8 @@ def read_map(reader: Reader) -> Pairs:
             if key in pairs:
                 raise MalformedPsbt(f"Duplicate Key {key[:40].hex()}")
             pairs[key] = reader.var_bytes(MAX_PSBT_BYTES)
+            if len(pairs) > MAX_PAIRS:
+                raise MalformedPsbt(f"a map has at most {MAX_PAIRS} pairs here")
     except DecodeError as error:
         if isinstance(error, MalformedPsbt):
             raise

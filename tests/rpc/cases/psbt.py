@@ -97,6 +97,7 @@ def bad(name: str, *rest: Any) -> list[Case]:
 
 
 WHOLE = {"psbt": FINAL.text, "complete": True, "hex": extract(FINAL).raw.hex()}
+HUGE = Psbt.create(Transaction(2, PAYMENT.inputs, PAYMENT.outputs * 2_400))
 VERSION_0 = Psbt.create(Transaction(0, PAYMENT.inputs, PAYMENT.outputs))
 HASH = hash160(FUND_KEY).hex()
 
@@ -107,6 +108,7 @@ CASES = [
     Case("decodepsbt", [CREATED.text], result=lambda value: value["inputs"] == [{}] and "fee" not in value),
     Case("decodepsbt", [LYING.text], result=lambda value: "fee" not in value),
     *bad("decodepsbt"),
+    Case("decodepsbt", [HUGE.text], error=-22, says="larger than the ledger takes"),
     Case("combinepsbt", [[CREATED.text, SIGNED.text, UPDATED.text]], result=SIGNED.text),
     Case("combinepsbt", [[]], error=-8, says="Parameter 'txs' cannot be empty"),
     Case("combinepsbt", [[CREATED.text, OTHER.text]], error=-8, says="PSBTs not compatible (different transactions)"),

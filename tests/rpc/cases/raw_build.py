@@ -133,6 +133,9 @@ CASES = [
         error=-8,
         says="does not match scriptPubKey",
     ),
+    *create([INPUT] * 2_500, BOTH, error=-8, says="would have more than 100000 bytes"),
+    Case("signrawtransactionwithkey", [PAYMENT.raw.hex(), [FUND_WIF] * 1_001], error=-8, says="at most 1000"),
+    Case("signrawtransactionwithkey", ["00" * 1_000_001, []], error=-22),
     Case("signrawtransactionwithkey", ["zz", []], error=-22, says="at least one input"),
     Case("signrawtransactionwithkey", [PAYMENT.raw.hex(), [], [{}]], error=-22, says="expected object"),
     Case(
