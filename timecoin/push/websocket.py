@@ -47,7 +47,7 @@ class PushProtocol(WebSocketServerProtocol):
         if self.client is None:
             return
         if isBinary:
-            self.sendClose(1003, "messages are JSON in text frames")
+            self._close(1003, "messages are JSON in text frames")
             return
         try:
             reply = answer(self.factory.hub, self.client, payload)
@@ -113,7 +113,8 @@ class PushProtocol(WebSocketServerProtocol):
         self._leave()
         # Nothing is read of a client that is paused, and its answer is waited for.
         self.transport.resumeProducing()
-        self.sendClose(code, reason)
+        # sendClose takes no code of RFC 6455 but 1000.
+        self.sendCloseFrame(code=code, reasonUtf8=reason.encode(), isReply=False)
 
 
 class PushFactory(WebSocketServerFactory):
