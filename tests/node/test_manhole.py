@@ -16,6 +16,7 @@ from timecoin.node.manhole_help import Help
 from timecoin.node.manhole_tables import Table, span
 from timecoin.node.settings import Setting, Settings
 from timecoin.primitives.hashes import display
+from timecoin.rpc import face_insight as face
 from timecoin.wallet.balance import Balance, Balances
 
 NAMES = ("node", "chain", "mempool", "finality", "peers", "consensus", "settings", "wallet")
@@ -32,6 +33,15 @@ class FakeWallets:
         return SimpleNamespace(name="shop", balances=lambda: balances, scanning=None, unlocked_until=0)
 
 
+class FakeInsight:
+    """One member that said no to a block."""
+
+    def consensus_view(self) -> Any:
+        member = face.MemberView(b"\xab" * 32, 10, True, 7, False, 3, face.Vote(None, True), face.Vote(b"\xab" * 32))
+        at_hand = face.RoundView(1_800_000_000_000, 1, None, (3, b"\xab" * 32), None, (("propose", 1_500),))
+        return face.ConsensusView((member,), at_hand)
+
+
 class HandleCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.node = FakeNode(Clock())
@@ -43,7 +53,7 @@ class HandleCase(SynchronousTestCase):
         )
         self.applied: list[int] = []
         self.settings.bind("p2p.max_inbound", self.applied.append)
-        self.handles: dict[str, Any] = handles(self.node, self.settings, FakeWallets())  # type: ignore[arg-type]
+        self.handles: dict[str, Any] = handles(self.node, self.settings, FakeInsight(), FakeWallets())  # type: ignore[arg-type]
 
     def shows(self, value: object, *parts: str) -> None:
         text = repr(self.successResultOf(value) if isinstance(value, Deferred) else value)
@@ -98,7 +108,8 @@ class HandleTests(HandleCase):
 
     def test_consensus(self) -> None:
         self.shows(self.handles["consensus"], "decides height      2, round 0", "missing             0")
-        self.shows(self.handles["consensus"].members(), "itself", "yes")
+        self.shows(self.handles["consensus"].members(), "abababababababab", "nil", "yes")
+        self.shows(self.handles["consensus"].round(), "signer 1", "round 3: abab", "propose 1.5 s")
 
     def test_settings(self) -> None:
         settings = self.handles["settings"]
@@ -121,7 +132,14 @@ class HandleTests(HandleCase):
         reading = {
             *(f"{name}.table" for name in NAMES),
             *("chain.block", "chain.find", "chain.last", "mempool.get", "mempool.newest", "mempool.oldest"),
-            *("finality.status", "finality.wait", "finality.recent", "peers.get", "consensus.members"),
+            *(
+                "finality.status",
+                "finality.wait",
+                "finality.recent",
+                "peers.get",
+                "consensus.members",
+                "consensus.round",
+            ),
             *("settings.find", "settings.get", "settings.changes", "wallet.get"),
         }
         self.assertEqual(offered, writing | reading)

@@ -24,6 +24,7 @@ from timecoin.ops.manhole import ManholeService
 from timecoin.ops.manhole_access import KeysFileError
 from timecoin.ops.manhole_hostkeys import HostKeyError
 from timecoin.rpc.facade import NodeFacade
+from timecoin.rpc.face_insight import Insight
 from timecoin.rpc.face_wallet import Wallets
 
 
@@ -40,7 +41,7 @@ def _refuse(failure: Any) -> None:
     raise StartRefused(str(failure.value)) from failure.value
 
 
-def handles(node: NodeFacade, settings: Settings, wallets: Wallets | None) -> dict[str, object]:
+def handles(node: NodeFacade, settings: Settings, insight: Insight, wallets: Wallets | None) -> dict[str, object]:
     """The documented names of a session, in the order in which help shows them."""
     return {
         "node": NodeView(node),
@@ -48,7 +49,7 @@ def handles(node: NodeFacade, settings: Settings, wallets: Wallets | None) -> di
         "mempool": MempoolView(node),
         "finality": FinalityView(node),
         "peers": PeersView(node),
-        "consensus": ConsensusView(node),
+        "consensus": ConsensusView(node, insight),
         "settings": SettingsView(settings),
         **wallet_handle(wallets),
     }
@@ -59,13 +60,14 @@ def make_manhole(
     reactor: Any,
     node: NodeFacade,
     settings: Settings,
+    insight: Insight,
     wallets: Wallets | None = None,
 ) -> ManholeService:
     """The service as ``[manhole]`` wants it."""
     assert config.manhole.authorized_keys is not None
 
     def namespace() -> dict[str, Any]:
-        names = handles(node, settings, wallets)
+        names = handles(node, settings, insight, wallets)
         return {**names, "help": Help(names, service.watch.limit)}
 
     service = NodeManhole(

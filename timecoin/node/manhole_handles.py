@@ -15,6 +15,7 @@ from timecoin.primitives.amounts import format_amount
 from timecoin.primitives.block import Block
 from timecoin.primitives.hashes import Hash, display, parse_display
 from timecoin.rpc.facade import EventPage, NodeFacade, PoolEntry, TxStatus
+from timecoin.rpc.face_insight import Insight, Vote
 
 _RECENT = 20
 _MAX_ASKED = 1_000
@@ -244,6 +245,10 @@ class PeersView(View):
 class ConsensusView(View):
     """This node's part in consensus, and what is missing to a quorum."""
 
+    def __init__(self, node: NodeFacade, insight: Insight) -> None:
+        super().__init__(node)
+        self._insight = insight
+
     def table(self) -> Table:
         """Height, round, step, seal, power; why it abstains."""
         consensus = self._node.consensus()
@@ -269,19 +274,46 @@ class ConsensusView(View):
         )
 
     def members(self) -> Table:
-        """The masternodes of the open epoch, and which of them are connected with this node."""
-        connected = {peer.masternode_id for peer in self._node.peers()}
-        own = self._node.consensus().masternode_id
+        """The masternodes of the open epoch: who is connected, and what was heard of each in this round."""
         rows = [
             (
                 number,
-                display(member.masternode_id)[:16],
-                member.power,
-                "itself" if member.masternode_id == own else member.masternode_id in connected,
+                display(each.masternode_id)[:16],
+                each.power,
+                each.connected,
+                each.sealed,
+                each.bundles,
+                each.round,
+                _vote(each.prevote),
+                _vote(each.precommit),
             )
-            for number, member in enumerate(self._node.tip().current.members)
+            for number, each in enumerate(self._insight.consensus_view().members)
         ]
-        return Table("masternodes of the open epoch", rows, ("signer", "masternode", "power", "connected"))
+        headings = ("signer", "masternode", "power", "connected", "sealed", "bundles", "round", "prevote", "precommit")
+        return Table("masternodes of the open epoch", rows, headings, note="round -: not heard of at this height.")
+
+    def round(self) -> Table:
+        """The round at hand: who proposes, what was proposed, on what this node is locked, which waits run."""
+        at_hand = self._insight.consensus_view().round
+        rows = [
+            ("since", None if at_hand.started_ms is None else when(at_hand.started_ms) + " UTC"),
+            ("proposer", f"signer {at_hand.proposer}"),
+            ("proposed", None if at_hand.proposal is None else display(at_hand.proposal)),
+            ("locked", _locked(at_hand.locked)),
+            ("valid", _locked(at_hand.valid)),
+            ("waits", ", ".join(f"{kind} {span(ms / 1000)}" for kind, ms in at_hand.timers) or None),
+        ]
+        return Table("round", rows)
+
+
+def _vote(vote: Vote | None) -> str | None:
+    if vote is None:
+        return None
+    return "nil" if vote.block_hash is None else display(vote.block_hash)[:16]
+
+
+def _locked(locked: tuple[int, Hash] | None) -> str | None:
+    return None if locked is None else f"round {locked[0]}: {display(locked[1])}"
 
 
 def _quorum(power: int) -> int:

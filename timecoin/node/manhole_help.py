@@ -19,11 +19,11 @@ the disk) shows its result when it comes; Ctrl-C gives it up. Commands are logge
 
 Payments do not become final? Look in this order:
   1. consensus            "signs nothing, for" says why this node is silent; "missing" how much power is away.
-  2. consensus.members()  which masternodes are not connected. Call their operators.
+  2. consensus.members()  who is not connected, who did not vote in this round. Call their operators.
   3. peers                does anybody connect at all? If nobody: network, firewall, clock of this machine.
   4. node                 is the clock off? is the reactor late (above 100 ms: machine or disk too slow)?
   5. chain                does the height grow? "syncing" with an old height: it is behind, wait or look at peers.
-  6. mempool.oldest()     which payments wait; finality.status("txid") shows whose votes are missing to a quorum.
+  6. mempool.oldest()     which payments wait; finality.status("txid") shows the power of votes and acks seen.
 With a third of the power away the network stands still and goes on by itself when they are back: do not delete
 anything, do not restart everything at once, change no keys. docs/operators/runbook.rst says more.
 

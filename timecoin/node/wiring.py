@@ -415,8 +415,9 @@ class Node:
         # Most nodes have none, and SSH takes a tenth of a second to import.
         from timecoin.node.manhole import make_manhole
 
+        insight = NodeInsight(self.consensus, self.storage)
         wallets = self.rpc.context.wallets
-        service = make_manhole(self._config, self._reactor, self.facade, self.settings, wallets)
+        service = make_manhole(self._config, self._reactor, self.facade, self.settings, insight, wallets)
         settings_bindings.bind_manhole(self.settings, service)
         return service
 
