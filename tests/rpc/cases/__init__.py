@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from tests.rpc.fake_node import FakeNode
+from timecoin.rpc.auth import Grant
 from timecoin.rpc.caller import NOBODY, Caller
 from timecoin.rpc.dispatch import Dispatcher, Reply
 from timecoin.rpc.kinds import JSON_TYPES, Kind
@@ -89,7 +90,7 @@ def call(clock: Clock, context: Context, method: str, params: Params, advance: f
     """The members ``result`` and ``error`` of the answer to a call."""
     body = json.dumps({"method": method, "params": params, "id": 1}, default=_plain).encode()
     got: list[Reply] = []
-    answer = Dispatcher(clock, context).answer(body)
+    answer = Dispatcher(clock, context).answer(body, Grant(context.caller))
     if isinstance(answer, Deferred):
         answer.addCallback(got.append)
         clock.advance(advance)
