@@ -17,7 +17,7 @@ import msgspec
 from tests.fuzz.edge_targets import EXPORTER, NOW, frame
 from tests.fuzz.proof_targets import proof_seeds
 from tests.fuzz.rpc_targets import AUTHORIZATION
-from tests.fuzz.wallet_seeds import wallet_seeds
+from tests.fuzz.wallet_seeds import rpc_bodies, wallet_seeds
 from tests.ledger import builders, masternodes
 from tests.ledger.accusations import Culprit, every_kind
 from tests.ledger.builders import COIN, Chain, Vault
@@ -355,8 +355,9 @@ def rpc(txs: Iterable[Transaction]) -> dict[str, list[bytes]]:
         b"5\r\n" + bodies[0][:5] + b"\r\n%x\r\n" % (len(bodies[0]) - 5) + bodies[0][5:] + b"\r\n0\r\n\r\n"
     )
     return {
-        "rpc_body": [*bodies[:21], *bodies[-2:], batch, named],
-        "rpc_http": [b"\x06" + request + request, b"\xff" + chunked, b"\x40" + _http(batch, b"Connection: close\r\n")],
+        "rpc_body": [*bodies[:21], *bodies[-2:], batch, named, *rpc_bodies()],
+        "rpc_call": [f"{name}\n{params}".encode() for name, params in _CALLS],
+        "rpc_http": [_http(bodies[0]).replace(b"POST / ", b"POST /wallet/a%20b "), b"\x06" + request + request, b"\xff" + chunked, b"\x40" + _http(batch, b"Connection: close\r\n")],
         "rpc_client": [
             b'\0{"result":1.5,"error":null,"id":1}',
             b'\3{"result":null,"error":{"code":-8,"message":"x"},"id":1}',

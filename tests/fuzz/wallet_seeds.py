@@ -50,6 +50,31 @@ def wallet_seeds() -> dict[str, list[bytes]]:
     }
 
 
+def rpc_bodies() -> list[bytes]:
+    """Calls of methods that make, sign and read transactions, PSBTs, descriptors and messages."""
+    psbts = _psbts()
+    tx, texts = psbts[0].tx, [each.text for each in psbts]
+    coin = {"txid": tx.inputs[0].outpoint[31::-1].hex(), "vout": 0}
+    told = coin | {"scriptPubKey": VAULT_SCRIPT.hex(), "witnessScript": VAULT.hex(), "amount": 0.007}
+    wif, where = encode_wif(SECRETS[KEYS[0]], DEVNET.keys.wif), address.encode(KEY_SCRIPT, "timed")
+    signature = sign_message(KEY_SCRIPT, MESSAGE, SECRETS, _BACKEND)
+    calls: list[tuple[str, object]] = [
+        ("createrawtransaction", [[coin], {where: 1.5, "data": "00ff"}, 7, False, 1]),
+        ("createpsbt", [[coin | {"sequence": 1}], [{where: "0.1"}]]),
+        ("signrawtransactionwithkey", [tx.raw.hex(), [wif], [told], "ALL"]),
+        ("combinerawtransaction", [[tx.raw.hex()] * 2]),
+        ("decodepsbt", [texts[4]]),
+        ("combinepsbt", [texts[:3]]),
+        ("finalizepsbt", {"psbt": texts[3], "extract": False}),
+        ("analyzepsbt", [texts[2]]),
+        ("utxoupdatepsbt", [texts[0], [{"desc": f"wpkh({KEYS[0].hex()})", "range": [0, 3]}]]),
+        ("createmultisig", [2, [key.hex() for key in KEYS], "bech32"]),
+        ("deriveaddresses", [f"wpkh({KEYS[0].hex()})#00000000", 5]),
+        ("verifymessage", [where, signature, MESSAGE.decode()]),
+    ]
+    return [json.dumps({"method": name, "params": params, "id": 1}).encode() for name, params in calls]
+
+
 def _psbts() -> list[Psbt]:
     """A spend of a key's coin and a vault's: bare, filled, half signed, final; and one with everything odd."""
     older = TxInput(make_outpoint(sha256(b"older"), 1), witness=(b"\x30" * 70, KEYS[1]))
