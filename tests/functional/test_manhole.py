@@ -70,6 +70,7 @@ class ManholeTests(FunctionalCase):
         await self.session()
         await self.restart()
         self.assert_logged()
+        await self.bad_settings()
         self._passed = True
 
     def log(self) -> str:
@@ -86,6 +87,13 @@ class ManholeTests(FunctionalCase):
             ("help()", 0, "Payments do not become final?"),
             ("help(peers)", 0, ".get(number"),
             ("chain.block(0)", 0, "== block 0 =="),
+            ("chain.last()", 0, "== last blocks =="),
+            ("mempool.oldest()", 0, "== oldest in the mempool =="),
+            ("finality.recent()", 0, "== recent events =="),
+            ("consensus.members()", 0, "== masternodes of the open epoch =="),
+            ("consensus.round()", 0, "== round =="),
+            ("wallet", 0, "== wallets =="),
+            ("settings", 0, "p2p.max_inbound"),
             ("settings.set('log.p2p', 'debug')", 0, "'debug'"),
             ("settings.set('log.p2p', 'loud')", 1, "must be one of"),
             ("1 / 0", 1, "ZeroDivisionError"),
@@ -175,6 +183,19 @@ class ManholeTests(FunctionalCase):
         self.assertEqual(child.status, 0, child.text)
         self.assertIn("33", child.text)
         self.assertIn("setting p2p.max_inbound = 33 (kept in settings.json)", self.log())
+
+    async def bad_settings(self) -> None:
+        """Settings that were kept and cannot be taken keep the node from starting, with one line."""
+        await self.node.stop()
+        path = self.node.files.directory / "data" / "settings.json"
+        before = self.node.files.console.read_text(encoding="utf-8")
+        path.write_text('{"p2p.max_inbound": "many"}', encoding="ascii")
+        self.node.start()
+        assert self.node.child is not None
+        self.assertEqual(await self.node.child.ended(30), 1)
+        said = self.node.files.console.read_text(encoding="utf-8").removeprefix(before).splitlines()
+        self.assertEqual(len(said), 1, said)
+        self.assertIn(f"{path}: p2p.max_inbound = 'many': must be a whole number from 0 to 10000", said[0])
 
     def assert_logged(self) -> None:
         """Who did what."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.node import config_kinds as kinds
@@ -140,6 +140,14 @@ class ChangingTests(TreeCase):
         answer.callback(None)
         self.assertEqual((self.successResultOf(first), self.successResultOf(second)), (7, "red"))
         self.assertEqual(self.saved[1], {"a.number": "7", "a.word": "red"})
+
+    def test_who_gives_up_waiting_stops_nothing(self) -> None:
+        self.answer = Deferred()
+        keeping = self.tree.keep("a.number", 7)
+        keeping.cancel()
+        self.failureResultOf(keeping, CancelledError)
+        self.answer.callback(None)
+        self.assertEqual((self.applied, self.tree.kept), ([7], {"a.number": "7"}))
 
     def test_back_to_the_file(self) -> None:
         self.tree = self.make(a_word="red", a_number="4")

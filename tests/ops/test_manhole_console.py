@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -242,6 +243,16 @@ class WatchTests(SynchronousTestCase):
 
         self.assertRaises(CommandStopped, Watch(0.05).run, work)
         self.assertEqual(done, ["whole"])
+
+    def test_what_cannot_be_interrupted_ends_the_process(self) -> None:
+        program = (
+            "import itertools, timecoin.ops.manhole_watch as m; "
+            "m.Watch(0.1, last_resort=1.0).run(lambda: sum(itertools.repeat(1)))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"Timeout", done.stderr)
+        self.assertIn(b"manhole_watch.py", done.stderr)
 
     def test_only_on_the_main_thread(self) -> None:
         failures: list[Any] = []

@@ -15,7 +15,7 @@ You are inside the running node. Type a name and press Return to see a table:
 
 {handles}
 help(peers) tells what more a handle can do. Tab completes a name. `_` is the last result. What takes time (blocks from
-the disk) shows its result when it comes; Ctrl-C gives it up. Commands are logged.
+the disk) shows its result when it comes; Ctrl-C gives it up. Commands are logged: type no secrets.
 
 Payments do not become final? Look in this order:
   1. consensus            "signs nothing, for" says why this node is silent; "missing" how much power is away.

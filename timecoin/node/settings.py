@@ -135,11 +135,11 @@ class Settings:
 
     def keep(self, path: str, value: object, by: str = "") -> Deferred[Any]:
         """Change a setting for this run and the next ones; fires with its value once that is on disk."""
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._keep(path, value, by)))
+        return _to_the_end(self._lock.run(lambda: Deferred.fromCoroutine(self._keep(path, value, by))))
 
     def reset(self, path: str, by: str = "") -> Deferred[Any]:
         """Go back to what node.ini says, for good; fires with that value."""
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._reset(path, by)))
+        return _to_the_end(self._lock.run(lambda: Deferred.fromCoroutine(self._reset(path, by))))
 
     async def _keep(self, path: str, value: object, by: str) -> Any:
         setting, bound, text, read = self._prepare(path, value)
@@ -196,6 +196,13 @@ class Settings:
     def _guess(self, path: str) -> str:
         close = difflib.get_close_matches(path[:_MAX_TEXT], self._declared, n=1)
         return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _to_the_end(work: Deferred[T]) -> Deferred[T]:
+    """The result of work that goes on when nobody waits for it any more: half-way, file and node would differ."""
+    waiting: Deferred[T] = Deferred()
+    work.addCallbacks(waiting.callback, waiting.errback)
+    return waiting
 
 
 def _read(setting: Setting[T], text: str) -> T:
