@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from zlib import crc32
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
@@ -27,6 +28,7 @@ from timecoin.rpc.table import Context
 
 PASSWORD = "__cookie__:" + "0" * 64
 AUTHORIZATION = basic(PASSWORD)
+_NAMES = sorted(name.encode() for name in all_methods())
 _LENGTH = re.compile(rb"^content-length: *([0-9]+)\r?$", re.I | re.M)
 
 
@@ -65,6 +67,14 @@ def _body(data: bytes) -> None:
         raise NotTheSame(f"{answer!r}")
     if answer.body:
         read_answer(answer)
+
+
+def _call(data: bytes) -> None:
+    """A method, named or picked by what stands in the first line, and its parameters in the others."""
+    name, _, params = data.partition(b"\n")
+    if name not in _NAMES:
+        name = _NAMES[crc32(name) % len(_NAMES)]
+    _body(b'{"method":"%b","params":%b,"id":1}' % (name, params))
 
 
 def read_answer(reply: Reply) -> None:
@@ -147,6 +157,7 @@ def _client(data: bytes) -> None:
 
 RPC = (
     Target("rpc_body", _body, (), 2_048, slow=True),
+    Target("rpc_call", _call, (), 1_024, slow=True),
     Target("rpc_http", _http, (), 2_048, slow=True),
     Target("rpc_client", _client, (), 1_024),
 )

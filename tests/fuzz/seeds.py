@@ -357,7 +357,12 @@ def rpc(txs: Iterable[Transaction]) -> dict[str, list[bytes]]:
     return {
         "rpc_body": [*bodies[:21], *bodies[-2:], batch, named, *rpc_bodies()],
         "rpc_call": [f"{name}\n{params}".encode() for name, params in _CALLS],
-        "rpc_http": [_http(bodies[0]).replace(b"POST / ", b"POST /wallet/a%20b "), b"\x06" + request + request, b"\xff" + chunked, b"\x40" + _http(batch, b"Connection: close\r\n")],
+        "rpc_http": [
+            b"\x06" + request + request,
+            b"\xff" + chunked,
+            b"\x40" + _http(batch, b"Connection: close\r\n"),
+            b"\x30" + request.replace(b"POST / ", b"POST /wallet/a%20b "),
+        ],
         "rpc_client": [
             b'\0{"result":1.5,"error":null,"id":1}',
             b'\3{"result":null,"error":{"code":-8,"message":"x"},"id":1}',
