@@ -7,37 +7,62 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from timecoin.ledger.networks import Network
+from timecoin.node.wallet_open import WalletFile
 from timecoin.rpc.face_wallet import NewWallet
 from timecoin.storage.files import write_atomic
-from timecoin.storage.wallet_store import WalletStore
 from timecoin.wallet import book, keyring, state, words
 from timecoin.wallet.keyring import Words
 from timecoin.wallet.secrets import Cost, Draw
 from timecoin.wallet.state import WalletState
 
-__all__ = ["Opened", "StartList", "make_wallet", "open_wallet"]
+__all__ = ["Files", "Opened", "StartList", "TableFile", "make_wallet", "open_wallet"]
 
 _TABLES: Final = (*book.TABLES, keyring.SECRETS_TABLE, keyring.VAULT_TABLE, *state.TABLES)
+
+
+class TableFile(WalletFile, Protocol):
+    """An open wallet file: what ``storage.wallet_store.WalletStore`` is."""
+
+    @property
+    def wallet_id(self) -> bytes:
+        """Which wallet it is, copies included."""
+
+    def read(self, table: str) -> dict[bytes, bytes]:
+        """All of a table."""
+
+
+class Files(Protocol):
+    """Makes and opens wallet files: the class ``WalletStore``, or a stand-in; raises what that raises."""
+
+    def create(self, path: Path, chain_id: bytes) -> TableFile:
+        """A new one."""
+
+    def open(self, path: Path, chain_id: bytes) -> TableFile:
+        """One that is there."""
+
+    def restore(self, source: Path, path: Path, chain_id: bytes) -> TableFile:
+        """A new one with what a backup holds."""
 
 
 class Opened(NamedTuple):
     """An open file and the wallet in it; ``words``: new ones, to be shown once."""
 
-    store: WalletStore
+    store: TableFile
     state: WalletState
     words: Words | None = None
 
 
-def open_wallet(store: WalletStore, network: Network, draw: Draw, gap_limit: int) -> Opened:
+def open_wallet(store: TableFile, network: Network, draw: Draw, gap_limit: int) -> Opened:
     """The wallet in an open file. Any thread; ``Damaged``, ``WalletError``, ValueError for what does not read back."""
     tables = {table: store.read(table) for table in _TABLES}
     return Opened(store, WalletState(network, store.wallet_id, tables, draw, gap_limit))
 
 
 def make_wallet(
+    files: Files,
     path: Path,
     chain_id: bytes,
     network: Network,
@@ -53,7 +78,7 @@ def make_wallet(
 
     Secrets are sealed before they are written: no plain form of them ever was on the disk.
     """
-    store = WalletStore.create(path, chain_id)
+    store = files.create(path, chain_id)
     try:
         made = WalletState(network, store.wallet_id, {}, draw, gap_limit)
         made.settings = state.Settings(watch_only=wanted.watch_only, blank=wanted.blank, created=created, synced=synced)

@@ -76,7 +76,7 @@ class Funder:
 
     async def fund(self, outputs: Sequence[TxOutput], funding: Funding, rate: int) -> Draft:
         """A draft; its coins are reserved. RpcError −4, −6, −8."""
-        script = funding.change_script if funding.change_script is not None else self._peek_change()
+        script = outputs[0].script if funding.all_to else funding.change_script or self._peek_change()
         try:
             built = await self._build(outputs, funding, rate, script)
         except InsufficientFunds:

@@ -19,7 +19,7 @@ from twisted.python.threadpool import ThreadPool
 
 from timecoin.node.feed import BlockApplied, Feed, TransactionChanged
 from timecoin.node.wallet_chain import WalletChain
-from timecoin.node.wallet_files import Opened, StartList, make_wallet, open_wallet
+from timecoin.node.wallet_files import Files, Opened, StartList, make_wallet, open_wallet
 from timecoin.node.wallet_funding import system_random
 from timecoin.node.wallet_open import Surroundings, Wallet
 from timecoin.node.wallet_writer import InThread
@@ -75,10 +75,12 @@ class WalletService(Service):
         draw: Callable[[int], bytes] = secrets.token_bytes,
         cost: Cost = DEFAULT_COST,
         in_thread: InThread | None = None,
+        files: Files = WalletStore,
     ) -> None:
         """``load``: names of wallets to load at the start besides those on the list; ``gap_limit``: BIP 44's.
 
-        ``in_thread``: calls functions in threads; None: in threads of the service's own.
+        ``in_thread``: calls functions in threads; None: in threads of the service's own. ``files`` makes
+        and opens the wallets' files.
         """
         self._reactor = reactor
         self._chain = chain
@@ -88,6 +90,7 @@ class WalletService(Service):
         self._gap_limit = gap_limit
         self._draw = draw
         self._cost = cost
+        self._files = files
         self._pool = ThreadPool(0, THREADS, name="wallets")
         self.in_thread = in_thread or self._in_own_thread
         self._start_list = StartList(directory / START_LIST)
@@ -221,6 +224,7 @@ class WalletService(Service):
         try:
             opened = await self.in_thread(
                 lambda: make_wallet(
+                    self._files,
                     path,
                     self._chain.chain_id,
                     self._chain.network,
@@ -269,7 +273,7 @@ class WalletService(Service):
         return wallet
 
     def _open(self, path: Path) -> Opened:
-        store = WalletStore.open(path, self._chain.chain_id)
+        store = self._files.open(path, self._chain.chain_id)
         try:
             return open_wallet(store, self._chain.network, self._draw, self._gap_limit)
         except BaseException:
@@ -292,7 +296,7 @@ class WalletService(Service):
     async def _restore(self, name: str, backup: Path, load_on_startup: bool | None) -> Created:
         path = self._path(name, INVALID_PARAMETER)
         try:
-            store = await self.in_thread(WalletStore.restore, backup, path, self._chain.chain_id)
+            store = await self.in_thread(self._files.restore, backup, path, self._chain.chain_id)
         except (WalletExists, WalletInUse):
             reason = f"Failed to create database path '{path}'. Database already exists."
             raise RpcError(ALREADY_EXISTS, f"Wallet file verification failed. {reason}") from None

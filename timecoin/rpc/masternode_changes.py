@@ -34,19 +34,13 @@ from timecoin.rpc.masternode_options import (
 from timecoin.rpc.masternode_views import shown_outpoint
 from timecoin.rpc.results_masternode import Changed, Registered
 from timecoin.rpc.table import Context
-from timecoin.rpc.wallet_errors import NOT_FOUND, WALLET_ERROR
+from timecoin.rpc.wallet_context import wallet_of
+from timecoin.rpc.wallet_errors import WALLET_ERROR
 
 _RECEIVE: Final = 0
 _REGISTER: Final = frozenset({"service", "tier", "collateral", "payout", "owner_key", "operator_secret", "fee_rate"})
 _UPDATE: Final = frozenset({"service", "payout", "owner_key", "owner_secret", "operator_secret", "fee_rate"})
 _BARE: Final = frozenset({"owner_secret", "fee_rate"})
-
-
-def wallet_of(context: Context) -> OpenWallet:
-    """The wallet that pays; RPC error -18 or -19."""
-    if context.wallets is None:
-        raise RpcError(NOT_FOUND, "This node has no wallets")
-    return context.wallets.get(context.caller.wallet)
 
 
 async def register(context: Context, options: MasternodeOptions) -> Registered:

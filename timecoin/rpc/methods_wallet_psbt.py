@@ -21,7 +21,8 @@ from timecoin.rpc.methods_psbt import described, processed, read_psbt, with_coin
 from timecoin.rpc.methods_util import message_bytes
 from timecoin.rpc.results_psbt import ProcessedPsbt
 from timecoin.rpc.table import Context, method
-from timecoin.rpc.wallet_errors import NOT_FOUND, WALLET_ERROR
+from timecoin.rpc.wallet_context import wallet_of
+from timecoin.rpc.wallet_errors import WALLET_ERROR
 from timecoin.wallet.messages import CannotSign, sign_message
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_errors import PsbtError, PsbtRefused
@@ -29,13 +30,6 @@ from timecoin.wallet.psbt_sign import check_version, signable
 from timecoin.wallet.psbt_sign import sign as sign_psbt
 from timecoin.wallet.psbt_spending import stated_coin
 from timecoin.wallet.psbt_update import ScriptFacts, add_previous
-
-
-def wallet_of(context: Context) -> OpenWallet:
-    """The wallet that the caller means; RPC error -18 without any, -19 when it has to be named."""
-    if context.wallets is None:
-        raise RpcError(NOT_FOUND, "This node has no wallets")
-    return context.wallets.get(context.caller.wallet)
 
 
 async def walletprocesspsbt(
