@@ -101,7 +101,7 @@ async def combinepsbt(context: Context, txs: list[str]) -> str:
     :error -8: none or too many are given, their transactions differ, or they contradict each other about a coin
     :error -22: one is no PSBT of version 0
     """
-    return await _mismatch(context, combine, await _read_all(context, txs, 1))
+    return await _mismatch(context, combine, await _read_all(context, txs, 1), get_backend())
 
 
 async def joinpsbts(context: Context, txs: list[str]) -> str:

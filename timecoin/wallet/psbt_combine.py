@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
 from timecoin.primitives.hashes import display
 from timecoin.primitives.script import Kind, classify
+from timecoin.primitives.sighash import Bip143
+from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import Transaction, split_outpoint
 from timecoin.wallet import psbt_fields as fields
 from timecoin.wallet.psbt import Psbt, PsbtInput, PsbtOutput
-from timecoin.wallet.psbt_errors import PsbtMismatch
+from timecoin.wallet.psbt_errors import PsbtMismatch, PsbtRefused
 from timecoin.wallet.psbt_maps import Pairs
+from timecoin.wallet.psbt_spending import signature_holds, spending
 
 _STRICT_INPUT: Final = frozenset(
     (fields.IN_WITNESS_UTXO, fields.IN_SIGHASH, fields.IN_REDEEM_SCRIPT, fields.IN_WITNESS_SCRIPT)
@@ -20,8 +24,11 @@ _STRICT_INPUT: Final = frozenset(
 _STRICT_OUTPUT: Final = frozenset((fields.OUT_REDEEM_SCRIPT, fields.OUT_WITNESS_SCRIPT))
 
 
-def combine(psbts: Sequence[Psbt]) -> Psbt:
-    """One PSBT with everything that any of ``psbts`` knows; of two signatures by one key the first is kept.
+def combine(psbts: Sequence[Psbt], backend: SignatureBackend | None = None) -> Psbt:
+    """One PSBT with everything that any of ``psbts`` knows.
+
+    Of two signatures by one key the first that holds is kept, so that nobody can put a false one in the place of
+    another's true one; without a ``backend``, or where it cannot be told, the first.
 
     Raises :class:`~timecoin.wallet.psbt_errors.PsbtMismatch` without any, when their transactions differ, or when
     they contradict each other about a coin, a script or the hash type.
@@ -34,7 +41,30 @@ def combine(psbts: Sequence[Psbt]) -> Psbt:
     known = _merged([each.pairs() for each in psbts], frozenset())
     inputs = [_merged([each.pairs() for each in column], _STRICT_INPUT) for column in _columns(psbts, "inputs")]
     outputs = [_merged([each.pairs() for each in column], _STRICT_OUTPUT) for column in _columns(psbts, "outputs")]
-    return Psbt.of(known, inputs, outputs)
+    made = Psbt.of(known, inputs, outputs)
+    return made if backend is None else _with_true_signatures(made, psbts, backend)
+
+
+def _with_true_signatures(made: Psbt, psbts: Sequence[Psbt], backend: SignatureBackend) -> Psbt:
+    hasher = Bip143(made.tx)
+    for index, known in enumerate(made.inputs):
+        told = [each.inputs[index].partial_signatures for each in psbts]
+        rivals = {key for each in told for key, item in each.items() if known.partial_signatures.get(key) != item}
+        if rivals:
+            with suppress(PsbtRefused):
+                need = spending(made, index, proven=False)
+                digest = hasher.digest(index, need.script_code, need.coin.value)
+                better = {key: _first_true(key, told, digest, backend) for key in sorted(rivals)}
+                kept = {**known.partial_signatures, **{key: item for key, item in better.items() if item is not None}}
+                made = made.with_input(index, replace(known, partial_signatures=kept))
+    return made
+
+
+def _first_true(
+    key: bytes, told: Sequence[Mapping[bytes, bytes]], digest: bytes, backend: SignatureBackend
+) -> bytes | None:
+    items = [each[key] for each in told if key in each]
+    return next((item for item in items if signature_holds(key, digest, item, backend)), None)
 
 
 def _columns(psbts: Sequence[Psbt], name: str) -> zip[tuple[Any, ...]]:

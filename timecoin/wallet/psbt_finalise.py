@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from timecoin.ledger.coins import UNARCHIVED, Coin
-from timecoin.ledger.der import bare_signature
 from timecoin.ledger.errors import TxInvalid
 from timecoin.ledger.witness import verify_transaction
 from timecoin.primitives.sighash import Bip143
@@ -13,7 +12,7 @@ from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import Transaction
 from timecoin.wallet.psbt import Psbt, PsbtInput
 from timecoin.wallet.psbt_errors import NotComplete, PsbtRefused
-from timecoin.wallet.psbt_spending import Spending, spending, stated_coin
+from timecoin.wallet.psbt_spending import Spending, signature_holds, spending, stated_coin
 
 
 def finalise(psbt: Psbt, backend: SignatureBackend) -> Psbt:
@@ -55,15 +54,8 @@ def valid_signatures(known: PsbtInput, need: Spending, digest: bytes, backend: S
     return {
         key: item
         for key, item in known.partial_signatures.items()
-        if need.wants(key) and _holds(key, digest, item, backend)
+        if need.wants(key) and signature_holds(key, digest, item, backend)
     }
-
-
-def _holds(key: bytes, digest: bytes, item: bytes, backend: SignatureBackend) -> bool:
-    try:
-        return backend.verify(key, digest, bare_signature(item))
-    except TxInvalid:
-        return False
 
 
 def _final(known: PsbtInput, items: tuple[bytes, ...]) -> PsbtInput:

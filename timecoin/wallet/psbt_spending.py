@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from timecoin.ledger.der import bare_signature
+from timecoin.ledger.errors import TxInvalid
 from timecoin.primitives.hashes import hash160, sha256
 from timecoin.primitives.script import Kind, classify, p2wpkh_script_code, parse_multisig
 from timecoin.primitives.sighash import SIGHASH_ALL
+from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import TxOutput, split_outpoint
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_errors import MissingCoin, PsbtRefused
@@ -47,6 +50,14 @@ class Keys:
             return tuple([key for key in dict.fromkeys(need.keys) if key in self._keys])
         found = self._by_hash.get(need.key_hash)
         return () if found is None else (found,)
+
+
+def signature_holds(key: bytes, digest: bytes, item: bytes, backend: SignatureBackend) -> bool:
+    """Whether a witness item (DER and hash type) is a signature of ``digest`` by ``key``, by the ledger's rules."""
+    try:
+        return backend.verify(key, digest, bare_signature(item))
+    except TxInvalid:
+        return False
 
 
 def proven_coin(psbt: Psbt, index: int) -> TxOutput:

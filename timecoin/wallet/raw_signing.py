@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from timecoin.ledger.der import bare_signature
-from timecoin.ledger.errors import TxInvalid
 from timecoin.primitives.sighash import Bip143, join_signature
 from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import OutPoint, Transaction, TxInput, TxOutput
 from timecoin.wallet.psbt_errors import PsbtRefused
-from timecoin.wallet.psbt_spending import Keys, Spending, need_of
+from timecoin.wallet.psbt_spending import Keys, Spending, need_of, signature_holds
 
 NO_COIN = "Input not found or already spent"
 NO_KEY = "Unable to sign input, invalid stack size (possibly missing key)"
@@ -122,14 +120,7 @@ def _signatures(
         keys = items[1:2] if need.key_hash is not None else need.keys
         for item in items[:1] if need.key_hash is not None else items[1:-1]:
             for key in keys:
-                if key not in found and need.wants(key) and _holds(key, digest, item, backend):
+                if key not in found and need.wants(key) and signature_holds(key, digest, item, backend):
                     found[key] = item
                     break
     return found
-
-
-def _holds(key: bytes, digest: bytes, item: bytes, backend: SignatureBackend) -> bool:
-    try:
-        return backend.verify(key, digest, bare_signature(item))
-    except TxInvalid:
-        return False
