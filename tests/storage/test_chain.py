@@ -19,6 +19,7 @@ from tests.storage.samples import (
     uris,
 )
 from timecoin.ledger.coins import Coin, encode_coin
+from timecoin.storage import archive
 from timecoin.storage.chain import ChainStore
 from timecoin.storage.errors import (
     CoinsBusy,
@@ -84,6 +85,14 @@ class BlockTest(ChainTestCase):
             self.assertEqual(store.tip.coin_count, len(self.chain.coins))
             store.close()
             store = self.opened()
+
+    def test_a_hash_is_read_from_the_disk_once(self) -> None:
+        """A thousand clients that ask for the status of archived payments wait for no disk."""
+        store = self.filled(3)
+        known = store.archive.block_hash(2)
+        self.patch(archive, "reading", None)
+        self.assertEqual(store.archive.block_hash(2), known)
+        self.assertRaises(TypeError, store.archive.block_hash, 1)
 
     def test_only_the_newest_states_are_kept(self) -> None:
         store = self.filled(KEPT_STATES + 3)

@@ -56,6 +56,7 @@ class Archive:
         self._blocks = Recent(RECENT_BYTES)
         self._txids = Recent(RECENT_BYTES // 8)
         self._times = Recent(RECENT_BYTES // 32)
+        self._hashes = Recent(RECENT_BYTES // 64)
 
     def block(self, height: int) -> bytes:
         """The encoded block at *height*."""
@@ -79,7 +80,11 @@ class Archive:
 
     def block_hash(self, height: int) -> bytes:
         """The hash of the block at *height*."""
-        return self._part(height, 0)
+        found = self._hashes.get(height)
+        if found is None:
+            found = self._part(height, 0)
+            self._hashes.put(height, found)
+        return found
 
     def header(self, height: int) -> bytes:
         """The encoded header (351 bytes) of the block at *height*."""
