@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.functional.load import Wallet, script_of
-from tests.functional.support import FunctionalCase, Node
+from tests.functional.support import FunctionalCase, Node, reactor
 from tests.wallet.psbt_others import BdkWallet, utils_create, utils_sign
 from timecoin.ledger.networks import DEVNET
 from timecoin.primitives import address
@@ -13,6 +11,8 @@ from timecoin.primitives.amounts import COIN, format_amount
 from timecoin.primitives.hashes import display, sha256
 from timecoin.primitives.transaction import Transaction, TxOutput, split_outpoint
 from timecoin.primitives.wif import encode_wif
+from timecoin.rpc.async_client import AsyncClient
+from timecoin.wallet.checksums import with_checksum
 from timecoin.wallet.descriptors import Descriptor
 from timecoin.wallet.hd import ExtendedSecretKey
 from timecoin.wallet.keys import Account
@@ -44,6 +44,13 @@ class PsbtTests(FunctionalCase):
         self.assertIn(status["status"], ("final", "archived"), status)
         return txid
 
+    async def final_at(self, client: AsyncClient, raw: str) -> Transaction:
+        """The same by way of a wallet's path."""
+        txid = await client.call("sendrawtransaction", raw)
+        status = await client.call("waitforfinality", txid, 30_000)
+        self.assertIn(status["status"], ("final", "archived"), status)
+        return Transaction.decode(bytes.fromhex(raw))
+
     async def paid(self, node: Node, wallet: Wallet, scripts: list[bytes]) -> Transaction:
         """A fund of the network goes to these scripts, 2 TIME each; signed by the node with the key that it is told."""
         coin = wallet.take()
@@ -64,11 +71,13 @@ class PsbtTests(FunctionalCase):
         first, second = net.nodes
         bdk = BdkWallet(*PRIVATE)
         place = 3
-        coins = [bdk.script(place), script_of(SINGLE_KEY), Descriptor.parse(vault(0, None), DEVNET).script(0)]
+        share = await self.share(second)
+        where = await share.call("getnewaddress")
+        coins = [bdk.script(place), script_of(SINGLE_KEY), address.decode(where, "timed")]
         paid = await self.paid(first, Wallet(net), [*coins, bdk.script(place + 1)])
         spent = await self.made_here(first, paid, bdk)
         await self.made_by_bdk(second, [paid, spent], bdk)
-        await self.shared(second, paid)
+        await self.shared(share, paid)
 
     async def made_here(self, node: Node, paid: Transaction, bdk: BdkWallet) -> Transaction:
         """Two coins in one PSBT of the node's making: bdkpython signs one, bitcoin-utils the other."""
@@ -90,17 +99,37 @@ class PsbtTests(FunctionalCase):
         self.assertTrue(done["complete"])
         await self.final(node, done["hex"])
 
-    async def shared(self, node: Node, paid: Transaction) -> None:
-        """Two of three: made and signed by bitcoin-utils, and cosigned by the node."""
-        here = Descriptor.parse(vault(0, 1), DEVNET)
-        witness_script = here.expand(0).witness_script
-        assert witness_script is not None
-        outputs = [TxOutput(2 * COIN - FEE, script_of(SINGLE_KEY))]
-        made = utils_create([(paid, 2)], outputs, {0: witness_script})
-        (secret,) = Descriptor.parse(vault(0, 2), DEVNET).secrets(0).values()
-        half = utils_sign(made, 0, secret)
-        self.assertEqual((await node.call("analyzepsbt", half.text))["next"], "signer")
-        done: dict[str, Any] = await node.call("descriptorprocesspsbt", half.text, [vault(0, 1)])
+    async def share(self, node: Node) -> AsyncClient:
+        """A wallet of the node that has one of the three keys of the vault."""
+        await node.call("createwallet", "share", False, True)
+        client = AsyncClient(reactor, f"{node.files.rpc_url}/wallet/share", node.files.cookie)
+        self.addCleanup(client.close)
+        requests = [
+            {"desc": with_checksum(vault(chain, 1)), "timestamp": "now", "active": True, "internal": chain == 1}
+            for chain in (0, 1)
+        ]
+        done = await client.call("importdescriptors", requests)
+        self.assertTrue(all(each["success"] for each in done), done)
+        return client
+
+    async def shared(self, share: AsyncClient, paid: Transaction) -> None:
+        """Two of three: paid by the node's wallet with bdkpython, then by bitcoin-utils with the node's wallet."""
+        to = address.encode(script_of(SINGLE_KEY), "timed")
+        funded = await share.call("walletcreatefundedpsbt", [], {to: "0.5"}, 0, {"fee_rate": 200})
+        here = await share.call("walletprocesspsbt", funded["psbt"])
+        self.assertFalse(here["complete"])
+        there = BdkWallet(vault(0, 0), vault(1, 0)).sign(Psbt.from_text(funded["psbt"]))
+        done = await share.call("finalizepsbt", await share.call("combinepsbt", [here["psbt"], there.text]))
         self.assertTrue(done["complete"])
-        txid = await self.final(node, done["hex"])
-        self.assertEqual(txid, display(made.tx.txid))
+        spent = await self.final_at(share, done["hex"])
+
+        change = Descriptor.parse(vault(1, 2), DEVNET)
+        expansion = change.expand(0)
+        place = [each.script for each in spent.outputs].index(expansion.script)
+        outputs = [TxOutput(spent.outputs[place].value - FEE, script_of(SINGLE_KEY))]
+        made = utils_create([(spent, place)], outputs, {0: expansion.witness_script or b""})
+        (secret,) = change.secrets(0).values()
+        half = utils_sign(made, 0, secret)
+        done = await share.call("walletprocesspsbt", half.text)
+        self.assertTrue(done["complete"])
+        await self.final_at(share, done["hex"])

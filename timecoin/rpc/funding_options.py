@@ -11,6 +11,8 @@ from timecoin.rpc.building import script_of
 from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
 from timecoin.rpc.face_wallet import Funding
 from timecoin.rpc.table import Context
+from timecoin.rpc.wallet_context import wallet_of
+from timecoin.rpc.wallet_paying import check_not_replaceable, check_rate
 
 
 class FundOptions(TypedDict, total=False):
@@ -40,8 +42,7 @@ def funding_of(
 
     Raises RPC errors -5 and -8.
     """
-    if options.get("replaceable"):
-        raise RpcError(INVALID_PARAMETER, "replaceable: this network never replaces a transaction by another one")
+    check_not_replaceable(options.get("replaceable"))
     change = options.get("changeAddress")
     least, most = options.get("minconf", 0), options.get("maxconf")
     if least < 0 or (most is not None and most < least):
@@ -73,10 +74,7 @@ def _rate(context: Context, options: FundOptions) -> int | None:
     if not given:
         return None
     rate: int = given[0]
-    least = context.node.parameters.min_fee_rate * 1_000
-    if rate < least:
-        shown = f"{rate // 1000}.{rate % 1000:03d}"
-        raise RpcError(INVALID_PARAMETER, f"Fee rate ({shown}) is lower than the minimum fee rate ({least // 1000})")
+    check_rate(context, rate)
     return rate
 
 
@@ -101,5 +99,4 @@ def _position(given: int | None, outputs: int) -> int | None:
 
 def _watches(context: Context) -> bool:
     """A wallet without private keys funds with what it watches, as in Core."""
-    assert context.wallets is not None
-    return context.wallets.get(context.caller.wallet).state.settings.watch_only
+    return wallet_of(context).state.settings.watch_only
