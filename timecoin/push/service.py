@@ -52,7 +52,8 @@ class PushService(Service):
         return Deferred.fromCoroutine(self._wait())
 
     async def _wait(self) -> None:
-        waited = 0.0
-        while (self.sockets.protocols or self.gate.streams) and waited < 2 * LEAVE_TIME:
+        end = self._reactor.seconds() + 2 * LEAVE_TIME
+        while (self.sockets.protocols or self.gate.streams) and self._reactor.seconds() < end:
             await deferLater(self._reactor, _LOOK)
-            waited += _LOOK
+        for protocol in tuple(self.sockets.protocols):
+            protocol.transport.abortConnection()

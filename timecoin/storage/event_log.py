@@ -58,6 +58,7 @@ class _State(msgspec.Struct):
     stream: str
     reserved: int
     clean: bool
+    written: int
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class EventLog:
         self._segments: list[_Segment] = []
         self._file: int | None = None
         self.stream = b""
-        self.last = self._reserved = 0
+        self.last = self._reserved = self._written = 0
         self.height = 0
         self.torn = False
         self.new = False
@@ -107,8 +108,6 @@ class EventLog:
             path.mkdir(mode=0o700, exist_ok=True)
             if log._recover():
                 log._reserve(log.last)
-                if log.torn:
-                    log._begin_segment(log.last + 1)
             else:
                 log._begin_stream(height, log._reserved)
         except OSError as error:
@@ -126,9 +125,8 @@ class EventLog:
         found = self._find_segments()
         if not self._segments:
             return False
-        self.torn = self.torn or not found or self.last < state.reserved
-        if self.torn:
-            self.last = max(self.last, state.reserved)
+        self.torn = self.torn or not found or self._written < state.written
+        self.last = max(self._written, state.reserved)
         return True
 
     def _read_state(self) -> _State | None:
@@ -155,10 +153,10 @@ class EventLog:
             scanned = scan(path)
         except (Damaged, msgspec.MsgspecError):
             return False
-        if scanned.head.stream != self.stream or (self._segments and scanned.head.first <= self.last):
+        if scanned.head.stream != self.stream or (self._segments and scanned.head.first <= self._written):
             return False
         self._segments.append(_Segment(path, scanned.head.first, scanned.end, scanned.count))
-        self.last, self.height = scanned.last, scanned.height
+        self._written, self.height = scanned.last, scanned.height
         if path.stat().st_size == scanned.end:
             return True
         os.truncate(path, scanned.end)
@@ -179,13 +177,14 @@ class EventLog:
             path.unlink()
         self._segments = []
         self.stream, self.last, self.height = self._random(16), last, height
+        self._written = last
         self.torn, self.new = False, True
         self._reserve(last)
         self._begin_segment(last + 1)
 
     def _reserve(self, number: int, *, clean: bool = False) -> None:
         reserved = number if clean else number + RESERVE
-        state = _State(self.stream.hex(), reserved, clean)
+        state = _State(self.stream.hex(), reserved, clean, self._written)
         write_atomic(self.path / _STATE, msgspec.json.encode(state))
         self._reserved = reserved
 
@@ -264,7 +263,7 @@ class EventLog:
             raise
         segment.size += len(data)
         segment.count += len(records)
-        self.last = records[-1].number
+        self.last = self._written = records[-1].number
         for record in reversed(records):
             if isinstance(record, BlockRecord):
                 self.height = record.height
@@ -286,19 +285,12 @@ class EventLog:
         path = self.path / f"{number:020d}{_SUFFIX}"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         _write_all(self._file, SegmentHead(self.stream, number, self.height).pack())
-        if self._segments and self._segments[-1].count == 0:
-            self._drop(len(self._segments) - 1)
         self._segments.append(_Segment(path, number))
         return self._segments[-1]
 
-    def _drop(self, index: int) -> None:
-        segment = self._segments.pop(index)
-        if all(segment.path != each.path for each in self._segments):
-            segment.path.unlink(missing_ok=True)
-
     def _trim(self) -> None:
         while len(self._segments) > 1 and self._exceeds():
-            self._drop(0)
+            self._segments.pop(0).path.unlink(missing_ok=True)
 
     def _exceeds(self) -> bool:
         return self.size > self._max_bytes or sum([each.count for each in self._segments]) > self._max_events
