@@ -19,6 +19,7 @@ from timecoin.primitives.script import p2wpkh
 from timecoin.primitives.transaction import Transaction, TxOutput
 from timecoin.rpc.errors import RpcError
 from timecoin.rpc.face_wallet import Funding, NewWallet
+from timecoin.storage.errors import WriteFailed
 from timecoin.wallet.keyring import Words
 
 T = TypeVar("T")
@@ -225,6 +226,52 @@ class Paying(WalletCase):
         self.fails(-6, self.wallet.fund([TxOutput(COIN // 2, OTHER)], Funding()))
         self.wait(self.wallet.unlock_coins([outpoint]))
         self.pay(COIN // 2)
+
+
+class FullDisk(WalletCase):
+    """Nothing leaves the wallet that is not on the disk."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.give()
+        self.draft = self.wait(self.wallet.fund([TxOutput(COIN // 2, OTHER)], Funding()))
+        self.commit = self.wallet._file.commit
+        self.patch(self.wallet._file, "commit", self.refuse)
+
+    def refuse(self, changes: object) -> None:
+        raise WriteFailed("no space left on device")
+
+    def test_neither_addresses_nor_signatures(self) -> None:
+        self.fails(-4, self.wallet.new_script(0, ""), "no space left")
+        self.wallet.release(self.draft)
+        for _ in range(2):
+            self.fails(-4, self.wallet.fund([TxOutput(COIN // 4, OTHER)], Funding()), "no space left")
+        self.fails(-4, self.wallet.sign(self.draft.tx), "no space left")
+        self.assertEqual(self.chain.submitted, [])
+
+    def test_what_was_not_written_is_written_later(self) -> None:
+        self.fails(-4, self.wallet.set_label(OTHER, "the other"))
+        self.chain.take(self.chain.gift(self.draft.tx.outputs[self.draft.change_position].script))
+        self.world.clock.advance(2)
+        self.assertEqual(len(self.flushLoggedErrors(WriteFailed)), 1)
+        self.patch(self.wallet._file, "commit", self.commit)
+        self.again()
+        self.assertEqual(self.wallet.state.book.label(OTHER), "the other")
+        self.assertEqual(len(self.wallet.state.history), 2)
+
+
+class ABrokenWallet(WalletCase):
+    """One that raises hurts neither the feed nor other wallets."""
+
+    def test_others_go_on(self) -> None:
+        other = self.make("other")
+        self.patch(self.wallet.state, "absorb", lambda *_, **__: 1 / 0)
+        self.chain.take(self.chain.gift(self.wallet.state.book.peek_script(0)))
+        self.chain.take(self.chain.gift(self.address(other)))
+        self.chain.block()
+        self.world.settle()
+        self.assertEqual(self.mine(other), (0, 0, 0, COIN))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
 
 class SecondSpends(WalletCase):

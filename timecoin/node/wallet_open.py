@@ -93,7 +93,7 @@ class Wallet:
             name, state, chain, self._scanner, self.writer, around.reactor, lambda txid: changed(name, txid)
         )
         self._funder = Funder(state, chain, around.in_thread, self.is_collateral, around.random)
-        self._signer = Signer(name, state, chain, self.writer, around.in_thread, around.backend)
+        self._signer = Signer(name, state, chain, self._flush, around.in_thread, around.backend)
         self._locking = Locking(state.keyring, self.writer, around.in_thread, around.reactor, self._turns, around.cost)
 
     # Life
@@ -202,8 +202,12 @@ class Wallet:
     async def _fund(self, outputs: Sequence[TxOutput], funding: Funding) -> Draft:
         rate = self.fee_rate if funding.rate is None else funding.rate
         draft = await self._funder.fund(outputs, funding, rate)
-        # The change address is given out with the draft.
-        await self._flush()
+        try:
+            # The change address is given out with the draft.
+            await self._flush()
+        except BaseException:
+            self.release(draft)
+            raise
         self._around.reactor.callLater(RESERVED_SECONDS, self.release, draft)
         return draft
 

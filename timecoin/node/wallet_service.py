@@ -162,7 +162,10 @@ class WalletService(Service):
     def transaction(self, event: TransactionChanged) -> None:
         """A transaction has a new status."""
         for wallet in self._wallets.values():
-            wallet.transaction(event)
+            try:
+                wallet.transaction(event)
+            except Exception:
+                self.log.failure("wallet {name} did not take an event", name=wallet.name)
 
     def block(self, event: BlockApplied) -> None:
         """A block was applied: told to the wallets in order, with its coinbase when it pays rewards."""
@@ -177,7 +180,10 @@ class WalletService(Service):
         if event.closing or header.hash != event.block_hash:
             header, coinbase = await self.in_thread(self._read, event.height)
         for wallet in list(self._wallets.values()):
-            wallet.block(header, coinbase)
+            try:
+                wallet.block(header, coinbase)
+            except Exception:
+                self.log.failure("wallet {name} did not take block {height}", name=wallet.name, height=header.height)
 
     def _read(self, height: int) -> tuple[Header, Transaction]:
         block = self._chain.read_block(height)

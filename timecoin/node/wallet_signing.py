@@ -3,8 +3,8 @@ again, byte for byte, until it is archived or rejected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from timecoin.ledger.errors import TxInvalid
 from timecoin.mempool.errors import AlreadyKnown, NotAdmitted
 from timecoin.node.wallet_chain import WalletChain
-from timecoin.node.wallet_writer import InThread, WalletWriter
+from timecoin.node.wallet_writer import InThread
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import OutPoint, Transaction, TxOutput
@@ -24,7 +24,10 @@ from timecoin.wallet.guard import SecondSpend
 from timecoin.wallet.raw_signing import Signed, sign_raw
 from timecoin.wallet.state import WalletState
 
-__all__ = ["Signer"]
+__all__ = ["Flush", "Signer"]
+
+Flush: TypeAlias = Callable[[], Awaitable[None]]
+"""Makes all that changed in the wallet durable; RpcError −4 when it cannot."""
 
 
 class Signer:
@@ -37,14 +40,14 @@ class Signer:
         name: str,
         state: WalletState,
         chain: WalletChain,
-        writer: WalletWriter,
+        flush: Flush,
         in_thread: InThread,
         backend: SignatureBackend,
     ) -> None:
         self._name = name
         self._state = state
         self._chain = chain
-        self._writer = writer
+        self._flush = flush
         self._in_thread = in_thread
         self._backend = backend
 
@@ -66,7 +69,7 @@ class Signer:
         if not may_block_coins:
             self._check(tx, coins, epoch)
         self._state.note_guard(self._state.guard.record(tx, coins, epoch))
-        await self._writer.flush()
+        await self._flush()
 
     def _check(self, tx: Transaction, coins: Iterable[OutPoint], epoch: int) -> None:
         try:
@@ -114,7 +117,7 @@ class Signer:
         was_known = tx.txid in self._state.history
         self._state.history.sign(tx, self._chain.now_ms(), notes)
         self._state.absorb(tx, "pending", self._chain.now_ms())
-        await self._writer.flush()
+        await self._flush()
         try:
             await self._chain.submit(tx)
         except TxInvalid as refused:
@@ -131,7 +134,7 @@ class Signer:
         self._state.history.forget(tx.txid)
         freed: dict[OutPoint, bytes | None] = {**self._state.guard.release(tx, tx.outpoints())}
         self._state.note_guard(freed)
-        await self._writer.flush()
+        await self._flush()
 
     async def send_again(self) -> None:
         """Submit what was signed here and is neither archived nor rejected, parents first."""
@@ -147,7 +150,7 @@ class Signer:
             except TxInvalid as refused:
                 self._state.absorb(record.tx, "rejected", self._chain.now_ms(), reason=refused.code)
                 self.log.warn("{txid} is rejected: {code}", txid=_shown(record.tx), code=refused.code)
-        self._writer.soon()
+        await self._flush()
 
     def again_in_background(self) -> Deferred[Any]:
         """:meth:`send_again`, its failure logged."""
