@@ -20,8 +20,9 @@ from timecoin.ledger.state import LedgerState
 from timecoin.ledger.tiers import Tier
 from timecoin.primitives.block import EMPTY_COMMIT, Block, Header
 from timecoin.primitives.hashes import Hash
+from timecoin.primitives.merkle import merkle_root
 from timecoin.primitives.signing import get_backend
-from timecoin.primitives.transaction import OutPoint, Transaction, make_outpoint
+from timecoin.primitives.transaction import OutPoint, Transaction, make_outpoint, split_outpoint
 from timecoin.rpc import facade as face
 
 NOW_MS = 1_800_000_123_456
@@ -68,12 +69,17 @@ class FakeNode:
         self.submit_answer: Deferred[Hash] | Exception | None = None
         self.previews: list[face.Preview] = []
         self.statuses: dict[Hash, face.TxStatus] = {}
+        self.watching: list[Deferred[None]] = []
+        self.rates: list[tuple[int, int]] = []
+        self.pool_stats = face.PoolStats(2, 444, 5_332, 1 << 20, 56_800, 100)
         self.waiting: list[Deferred[face.TxStatus | None]] = []
         self.asked_events: list[tuple[int, int, int]] = []
         self.masternode_id: Hash | None = NETWORK.genesis.registration_id(0)
         self.silenced = True
-        header = replace(_FIRST.header, height=1, epoch=1, previous=_FIRST.header.hash, closing=False)
         archived = pay(2)
+        root = merkle_root([_FIRST.transactions[0].txid, archived.txid])
+        changes = {"previous": _FIRST.header.hash, "tx_root": root, "tx_count": 2}
+        header = replace(_FIRST.header, height=1, epoch=1, closing=False, **changes)  # type: ignore[arg-type]
         self.blocks = [_FIRST, Block(header, (_FIRST.transactions[0], archived), EMPTY_COMMIT)]
         self.archived = archived
         self.coins: dict[OutPoint, Coin] = dict(_DELTA.added)
@@ -124,6 +130,35 @@ class FakeNode:
     def _here(self, height: int) -> Deferred[Any] | None:
         return fail(face.BlockPruned()) if height < self.base else None
 
+    def transaction_at(self, height: int, position: int) -> Deferred[Transaction]:
+        return self._here(height) or succeed(self.blocks[height].transactions[position])
+
+    def outputs(self, outpoints: Collection[OutPoint]) -> Deferred[dict[OutPoint, Coin]]:
+        found = {}
+        for outpoint in outpoints:
+            txid, n = split_outpoint(outpoint)
+            entry, place = self.entries.get(txid), self.location(txid)
+            if entry is not None:
+                output = entry.tx.outputs[n]
+                found[outpoint] = Coin(2 * 0x7FFFFFFF, output.value, output.script)
+            elif place is not None and place[0] >= self.base:
+                output = self.blocks[place[0]].transactions[place[1]].outputs[n]
+                found[outpoint] = Coin(2 * place[0] + (place[1] == 0), output.value, output.script)
+        return succeed(found)
+
+    def tx_count(self, height: int) -> Deferred[int | None]:
+        return succeed(None if self.base else sum(len(block.transactions) for block in self.blocks[: height + 1]))
+
+    def subsidy(self, header: Header) -> Deferred[int]:
+        return succeed(100 * COIN if header.closing else 0)
+
+    def next_block(self, timeout_ms: int | None) -> Deferred[None]:
+        waiting: Deferred[None] = Deferred()
+        self.watching.append(waiting)
+        if timeout_ms is not None:
+            self.clock.callLater(timeout_ms / 1000, lambda: waiting.called or waiting.callback(None))
+        return waiting
+
     def location(self, txid: Hash) -> tuple[int, int] | None:
         for height, block in enumerate(self.blocks):
             for position, tx in enumerate(block.transactions):
@@ -140,10 +175,22 @@ class FakeNode:
         return self.coins.get(outpoint)
 
     def pool(self) -> face.PoolStats:
-        return face.PoolStats(2, 444, 5_332, 1 << 20, 56_800, 100)
+        return self.pool_stats
 
     def pool_ids(self) -> Collection[Hash]:
         return list(self.entries)
+
+    def pool_sequence(self) -> int:
+        return 8
+
+    def pool_spender(self, outpoint: OutPoint) -> Hash | None:
+        for entry in self.entries.values():
+            if outpoint in entry.tx.outpoints():
+                return entry.tx.txid
+        return None
+
+    def pool_rates(self) -> list[tuple[int, int]]:
+        return self.rates
 
     def pool_entry(self, txid: Hash) -> face.PoolEntry | None:
         return self.entries.get(txid)
@@ -151,7 +198,9 @@ class FakeNode:
     def pool_children(self, txid: Hash) -> Collection[Hash]:
         return [self.child.txid] if txid == self.parent.txid else []
 
-    def submit(self, tx: Transaction) -> Deferred[Hash]:
+    def submit(self, tx: Transaction, max_rate: int = 0) -> Deferred[Hash]:
+        if max_rate and self.previews and self.previews[0].fee * 1000 > max_rate * tx.vsize:
+            return fail(face.FeeAboveLimit())
         self.submitted.append(tx)
         if isinstance(self.submit_answer, Exception):
             failed: Deferred[Hash] = Deferred()

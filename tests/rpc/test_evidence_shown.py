@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger.accusations import Culprit, every_kind
 from tests.ledger.builders import Chain, network
-from timecoin.rpc.render import block_json
+from timecoin.primitives.block import Block
+from timecoin.rpc.render import block_ids_json, block_json, header_json
+
+
+def shown_of(block: Block) -> list[Any]:
+    """The block with txids and with transactions."""
+    header = header_json(block.header, 1, None, block.header.slot_time)
+    return [block_ids_json(block, header), block_json(block, header, "timed", {}, 2)]
 
 
 class EvidenceShownTest(SynchronousTestCase):
@@ -15,11 +24,10 @@ class EvidenceShownTest(SynchronousTestCase):
         culprit = Culprit(chain.state, 2)
         for name, piece in every_kind(chain, culprit).items():
             block = chain.assemble(evidence=[piece.encode()]).block
-            for verbosity in (1, 2):
-                shown = block_json(block, 1, None, "timed", verbosity)["evidence"]
+            for shown in (each["evidence"] for each in shown_of(block)):
                 kind, size = name.lower().replace("_", "-"), len(piece.encode())
                 self.assertEqual(shown, [{"kind": kind, "epoch": 1, "signer": culprit.signer, "size": size}])
 
     def test_none(self) -> None:
         block = Chain(network(4)).assemble().block
-        self.assertEqual(block_json(block, 1, None, "timed", 1)["evidence"], [])
+        self.assertEqual([each["evidence"] for each in shown_of(block)], [[], []])

@@ -39,6 +39,15 @@ class Cheapest:
             self._heap = [item for item in self._heap if _entry(entries, item) is not None]
             heapify(self._heap)
 
+    def lowest(self, entries: Entries) -> int:
+        """Return the lowest rate of what may be evicted; 0 when nothing may be."""
+        while self._heap:
+            entry = _entry(entries, self._heap[0])
+            if entry is not None and not _stays(entry):
+                return self._heap[0][0]
+            heappop(self._heap)
+        return 0
+
     def choose(
         self, entries: Entries, excess: int, below: int | None, kept: set[Hash], keep_voted: bool
     ) -> list[Entry]:

@@ -9,6 +9,9 @@ from timecoin.mempool.entry import Entry
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import OutPoint
 
+_NEARLY = 64
+"""The pool counts as full when less than this part of it is free."""
+
 
 class Pool:
     """Holds entries up to ``max_bytes`` of memory; knows which of them compete for a coin.
@@ -133,6 +136,13 @@ class Pool:
             entry.certified = False
             self._tally(entry, 1)
             self._cheapest.push(entry)
+
+    @property
+    def least_rate(self) -> int:
+        """The rate (millionths of a base unit per vbyte) that a newcomer must beat: 0 until the pool is nearly full."""
+        if self.bytes < self.max_bytes - self.max_bytes // _NEARLY:
+            return 0
+        return self._cheapest.lowest(self)
 
     def victims(
         self,

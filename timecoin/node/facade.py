@@ -19,9 +19,13 @@ from timecoin.ledger.state import LedgerState
 from timecoin.mempool.admission import Prepared, made_by
 from timecoin.mempool.entry import Entry
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
+from timecoin.node.block_watch import BlockWatch
+from timecoin.node.chain_reads import ChainReads
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.consensus_service import ConsensusService
+from timecoin.node.event_pages import EventPages
 from timecoin.node.genesis_facts import GenesisFacts
+from timecoin.node.preview import preview
 from timecoin.node.reports import Reports
 from timecoin.node.storage_service import StorageService
 from timecoin.ops.ticks import ReactorTickMonitor
@@ -44,6 +48,7 @@ class Facade(GenesisFacts):
     def __init__(
         self,
         *,
+        reactor: Any,
         genesis: Genesis,
         storage: StorageService,
         consensus: ConsensusService,
@@ -63,6 +68,10 @@ class Facade(GenesisFacts):
         self._stop = stop
         self._started = consensus.now_ms()
         self._under_way: Counter[Hash] = Counter()
+        self.pages: EventPages | None = None
+        self._reads = ChainReads(storage, genesis.parameters)
+        self._watch = BlockWatch(reactor)
+        reports.feed.listen(self._watch)
 
     @property
     def _participant(self) -> Participant:
@@ -135,6 +144,33 @@ class Facade(GenesisFacts):
         """The block at a height."""
         return self._storage.block(height).addErrback(_pruned)
 
+    def transaction_at(self, height: int, position: int) -> Deferred[Transaction]:
+        """The transaction at a position of a block."""
+        return self._reads.transaction_at(height, position).addErrback(_pruned)
+
+    def outputs(self, outpoints: Collection[OutPoint]) -> Deferred[dict[OutPoint, Coin]]:
+        """What transactions of the pool and of the chain made at these outpoints, spent or not."""
+        pool, found = self._participant.finality.pool, {}
+        for outpoint in outpoints:
+            parent = pool.get(outpoint[:32])
+            coin = None if parent is None else made_by(parent, outpoint)
+            if coin is not None:
+                found[outpoint] = coin._replace(code=_UNARCHIVED_CODE)
+        rest = [outpoint for outpoint in outpoints if outpoint not in found]
+        return self._reads.outputs(rest).addCallback(lambda archived: archived | found)
+
+    def tx_count(self, height: int) -> Deferred[int | None]:
+        """How many transactions the chain holds up to a height."""
+        return self._reads.tx_count(height)
+
+    def subsidy(self, header: Header) -> Deferred[int]:
+        """What a block may create."""
+        return self._reads.subsidy(header).addErrback(_pruned)
+
+    def next_block(self, timeout_ms: int | None) -> Deferred[None]:
+        """Fires when the next block is applied, at the latest after ``timeout_ms``."""
+        return self._watch.next_block(timeout_ms)
+
     def location(self, txid: Hash) -> tuple[int, int] | None:
         """(height, position) of an archived transaction."""
         return self._storage.archived(txid)
@@ -163,12 +199,27 @@ class Facade(GenesisFacts):
             usage=pool.bytes,
             max_bytes=pool.max_bytes,
             total_fee=pool.fees,
-            min_fee_rate=self.parameters.min_fee_rate,
+            min_fee_rate=max(self.parameters.min_fee_rate, -(-pool.least_rate // 1_000_000)),
         )
 
     def pool_ids(self) -> Collection[Hash]:
         """The txids in the pool."""
         return [entry.txid for entry in self._participant.finality.pool]
+
+    def pool_sequence(self) -> int:
+        """The number of the newest event."""
+        return self._reports.feed.last
+
+    def pool_spender(self, outpoint: OutPoint) -> Hash | None:
+        """The pool's transaction that spends a coin: of several, the one nearest to final."""
+        spenders = self._participant.finality.pool.spenders(outpoint)
+        best = max(spenders, key=lambda entry: (entry.final, entry.certified), default=None)
+        return None if best is None else best.txid
+
+    def pool_rates(self) -> list[tuple[int, int]]:
+        """(fee, vsize) of what is pending and not certified."""
+        pool = self._participant.finality.pool
+        return [(entry.fee, entry.tx.vsize) for entry in pool if not entry.certified and not entry.final]
 
     def pool_entry(self, txid: Hash) -> face.PoolEntry | None:
         """A transaction in the pool."""
@@ -177,7 +228,8 @@ class Facade(GenesisFacts):
 
     def _pool_entry(self, entry: Entry) -> face.PoolEntry:
         status = "final" if entry.final else "certified" if entry.certified else "pending"
-        return face.PoolEntry(entry.tx, entry.fee, entry.first_seen, self._participant.ledger.height, status)
+        height = self._watch.height_at(entry.first_seen, self._participant.ledger.height)
+        return face.PoolEntry(entry.tx, entry.fee, entry.first_seen, height, status)
 
     def pool_children(self, txid: Hash) -> Collection[Hash]:
         """The pool's transactions that spend an output of this one."""
@@ -186,11 +238,11 @@ class Facade(GenesisFacts):
 
     # Submitting
 
-    def submit(self, tx: Transaction) -> Deferred[Hash]:
+    def submit(self, tx: Transaction, max_rate: int = 0) -> Deferred[Hash]:
         """Validate, store, announce; fires with the txid once it is in the pool and on disk."""
         answer: Deferred[Hash] = Deferred()
         self._under_way[tx.txid] += 1
-        self._consensus.feed(lambda: self._prepare(tx, answer))
+        self._consensus.feed(lambda: self._prepare(tx, max_rate, answer))
         return answer.addBoth(self._ended, tx.txid)
 
     def _ended(self, result: T, txid: Hash) -> T:
@@ -199,7 +251,7 @@ class Facade(GenesisFacts):
             del self._under_way[txid]
         return result
 
-    def _prepare(self, tx: Transaction, answer: Deferred[Hash]) -> None:
+    def _prepare(self, tx: Transaction, max_rate: int, answer: Deferred[Hash]) -> None:
         try:
             prepared = self._participant.prepare(tx)
         except AlreadyKnown as known:
@@ -210,12 +262,15 @@ class Facade(GenesisFacts):
         except MissingParents as missing:
             if any(txid in self._under_way for txid in missing.txids):
                 # Answers come in order: by then what became of the parent is known.
-                self._consensus.ask([], lambda _: self._consensus.feed(lambda: self._prepare(tx, answer)))
+                self._consensus.ask([], lambda _: self._consensus.feed(lambda: self._prepare(tx, max_rate, answer)))
             else:
                 answer.errback(missing)
         except (NotAdmitted, TxInvalid) as refused:
             answer.errback(refused)
         else:
+            if max_rate and prepared.fee * 1000 > max_rate * tx.vsize:
+                answer.errback(face.FeeAboveLimit())
+                return
             self._consensus.ask(prepared.checks, lambda good: self._verified(prepared, good, answer))
 
     def _verified(self, prepared: Prepared, good: bool, answer: Deferred[Hash]) -> None:
@@ -243,23 +298,8 @@ class Facade(GenesisFacts):
         self._consensus.when_durable().addCallback(lambda _: answer.callback(txid))
 
     def preview(self, txs: Sequence[Transaction]) -> Deferred[list[face.Preview]]:
-        """What ``submit`` would say to each of them alone, without doing it."""
-        return gatherResults([self._preview_one(tx) for tx in txs])
-
-    def _preview_one(self, tx: Transaction) -> Deferred[face.Preview]:
-        try:
-            prepared = self._participant.prepare(tx)
-        except (TxInvalid, NotAdmitted) as refused:
-            return succeed(face.Preview(refused.code))
-        if any(self._participant.finality.pool.spenders(outpoint) for outpoint in tx.outpoints()):
-            return succeed(face.Preview("txn-mempool-conflict"))
-        answer: Deferred[face.Preview] = Deferred()
-
-        def verified(good: bool) -> None:
-            answer.callback(face.Preview(None, prepared.fee) if good else face.Preview(SignatureInvalid.code))
-
-        self._consensus.ask(prepared.checks, verified)
-        return answer
+        """What ``submit`` would say to each of them after those before it, without doing it."""
+        return Deferred.fromCoroutine(preview(self._consensus, txs))
 
     # Status
 
@@ -299,7 +339,7 @@ class Facade(GenesisFacts):
 
     def events(self, since: int, limit: int, timeout_ms: int) -> Deferred[face.EventPage]:
         """Events with numbers above ``since``."""
-        return self._reports.poll(since, limit, timeout_ms)
+        return (self.pages or self._reports).poll(since, limit, timeout_ms)
 
     # The network
 
@@ -342,7 +382,7 @@ class Facade(GenesisFacts):
             services=self._p2p.identity.services,
             inbound=inbound,
             outbound=len(self._p2p.peers) - inbound,
-            active=bool(self._p2p.running),
+            active=bool(self._p2p.running) and self._p2p.active,
             offset_ms=self._p2p.clock_offset_ms or 0,
             local_addresses=((listen.host_text(), listen.port),) if listen is not None else (),
         )

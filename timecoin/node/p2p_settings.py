@@ -11,6 +11,7 @@ from timecoin.p2p.dialer import DialPolicy
 from timecoin.p2p.owner import PeerSettings
 
 ADDRESS_FILE = "peers.msgpack"
+BAN_FILE = "banlist.json"
 _HELLO_ROUNDS = 4
 """With short epochs, so many propose time-outs bound the dial and the handshake."""
 _PINGS = 3
@@ -24,6 +25,7 @@ def p2p_config(config: Config, genesis: Genesis) -> P2PConfig:
         pinned=tuple(str(peer) for peer in config.p2p.peers) + genesis.peers,
         seed_urls=config.p2p.seeds,
         address_file=config.data_dir / ADDRESS_FILE,
+        ban_file=config.data_dir / BAN_FILE,
         allow_private=genesis.network_info.allows_private_addresses,
         slots=Slots(max_inbound=config.p2p.max_inbound),
         dialling=_dial_policy(config, genesis.parameters),
@@ -33,9 +35,7 @@ def p2p_config(config: Config, genesis: Genesis) -> P2PConfig:
 
 def _dial_policy(config: Config, params: Parameters) -> DialPolicy:
     """Masternodes that lost each other try again within a round, so that two rounds after a cut they go on."""
-    return DialPolicy(
-        outbound=config.p2p.max_outbound, onion=config.p2p.onion, last_wait_wanted=params.timeout_propose
-    )
+    return DialPolicy(outbound=config.p2p.max_outbound, onion=config.p2p.onion, last_wait_wanted=params.timeout_propose)
 
 
 def _peer_settings(params: Parameters) -> PeerSettings:

@@ -78,12 +78,14 @@ class StorageService(Service):
         self._reading_pool = ThreadPool(1, 2, name="reading")
         self._packing_pool = ThreadPool(0, 1, name="packing")
         self._snapshot_pool = ThreadPool(0, 1, name="snapshots")
+        self._scanning_pool = ThreadPool(0, 1, name="scanning")
         self._pools = (
             self._chain_pool,
             self._journal_pool,
             self._reading_pool,
             self._packing_pool,
             self._snapshot_pool,
+            self._scanning_pool,
         )
         self.snapshots = SnapshotFiles(path / SNAPSHOTS_NAME)
         self.makes_snapshots = snapshots
@@ -202,6 +204,10 @@ class StorageService(Service):
     def in_reading_thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         """Run a read of blocks or of the journal."""
         return self._run(self._reading_pool, work, *arguments)
+
+    def in_scanning_thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
+        """Run a walk through all coins; those that wait come one after the other."""
+        return self._run(self._scanning_pool, work, *arguments)
 
     def _in_snapshot_thread(self, work: Callable[..., T], *arguments: object) -> Deferred[T]:
         return self._run(self._snapshot_pool, work, *arguments)

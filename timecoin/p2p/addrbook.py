@@ -209,6 +209,14 @@ class AddressBook:
         if not entry.places and not entry.tried:
             del self._entries[entry.address]
 
+    def tally(self) -> dict[int, tuple[int, int]]:
+        """Return how many addresses are (new, tried) by network id."""
+        found: dict[int, tuple[int, int]] = {}
+        for entry in self._entries.values():
+            new, tried = found.get(entry.address.network, (0, 0))
+            found[entry.address.network] = (new + (not entry.tried), tried + entry.tried)
+        return found
+
     # Choosing
 
     def select(self, now: int, tries: int = 200) -> NetAddress | None:

@@ -25,7 +25,7 @@ class P2PConfig:
 
     ``listen``: endpoint strings; ``pinned``: ``nodeid@host:port`` or ``host:port``; ``seeds``: addresses of
     the genesis file; ``seed_urls``: HTTPS seed lists; ``address_file``: where the address book is kept (None:
-    nowhere); ``allow_private``: private and loopback addresses are fine (devnets).
+    nowhere); ``ban_file``: where the operator's bans are (None: nowhere); ``allow_private``: private and loopback addresses are fine (devnets).
     """
 
     listen: tuple[str, ...] = ()
@@ -33,6 +33,7 @@ class P2PConfig:
     seeds: tuple[NetAddress, ...] = ()
     seed_urls: tuple[str, ...] = ()
     address_file: Path | None = None
+    ban_file: Path | None = None
     allow_private: bool = False
     slots: Slots = field(default_factory=Slots)
     dialling: DialPolicy = field(default_factory=DialPolicy)

@@ -116,8 +116,12 @@ class Dialer:
         anchors: Sequence[NetAddress] = (),
         members: MemberAddresses = tuple,
         policy: DialPolicy | None = None,
+        forbidden: Callable[[Target], bool] = lambda target: False,
     ) -> None:
-        """``members`` returns (masternode id, address) of masternodes to be connected with; never ours."""
+        """``members`` returns (masternode id, address) of masternodes to be connected with; never ours. What is
+        ``forbidden`` is not dialled, for whatever purpose.
+        """
+        self._forbidden = forbidden
         self._clock = clock
         self._random = random
         self._book = book
@@ -155,6 +159,13 @@ class Dialer:
         """Stop keeping a pinned peer connected; an existing connection stays."""
         if target in self._pinned:
             self._pinned.remove(target)
+
+    def try_once(self, target: Target) -> None:
+        """Dial now, once, whatever the waits say; nothing when it is being dialled, connected or forbidden."""
+        self._waits.pop((target.host, target.port), None)
+        if self._may(target, self._now()):
+            self._dialling[target] = None
+            self._dial(target)
 
     @property
     def pinned(self) -> tuple[Target, ...]:
@@ -218,7 +229,7 @@ class Dialer:
         wait = self._waits.get(where)
         if target.host.endswith(".onion") and not self.policy.onion:
             return False
-        if where in self._own or (wait is not None and wait.until > now):
+        if where in self._own or (wait is not None and wait.until > now) or self._forbidden(target):
             return False
         if any((other.host, other.port) == where for other in self._dialling):
             return False

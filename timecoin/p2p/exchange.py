@@ -33,10 +33,12 @@ class Exchange:
         self._random = random
         self._answered: dict[Peer, int] = {}
         self._buckets: dict[Peer, TokenBucket] = {}
+        self._taken: dict[Peer, list[int]] = {}
 
     def connected(self, peer: Peer, now: int) -> None:
         """Take a new peer: learn where it listens, ask for what it knows. ``now`` in ms."""
         self._buckets[peer] = TokenBucket(ADDRESS_RATE, ADDRESS_BURST, now)
+        self._taken[peer] = [0, 0]
         greeting, listen = peer.greeting, peer.listen
         if greeting is not None and listen is not None and self._book.accepts(listen):
             source = peer.address or listen
@@ -50,6 +52,12 @@ class Exchange:
         """Forget a peer."""
         self._answered.pop(peer, None)
         self._buckets.pop(peer, None)
+        self._taken.pop(peer, None)
+
+    def counts(self, peer: Peer) -> tuple[int, int]:
+        """Return how many addresses of a peer were looked at, and how many were over its rate."""
+        looked_at, over = self._taken.get(peer, (0, 0))
+        return looked_at, over
 
     def ask_all(self) -> None:
         """Ask every peer again; to be called every `ASK_EVERY_MS`."""
@@ -74,9 +82,14 @@ class Exchange:
         seconds = now // 1000
         source = peer.address or peer.listen
         fresh: list[AddressRecord] = []
-        for record in message.addresses:
-            if bucket is None or source is None or bucket.charge(1, now):
+        if bucket is None or source is None:
+            return
+        counts = self._taken[peer]
+        for place, record in enumerate(message.addresses):
+            if bucket.charge(1, now):
+                counts[1] += len(message.addresses) - place
                 return
+            counts[0] += 1
             if not self._book.accepts(record.address):
                 continue
             new = self._book.add(

@@ -9,7 +9,7 @@ from timecoin.p2p.reasons import Code
 
 
 class Heartbeat:
-    """One peer's signs of life. ``rtt_ms`` and ``offset_ms`` (its clock minus ours) are None before the first
+    """One peer's signs of life. ``rtt_ms``, ``least_rtt_ms`` and ``offset_ms`` (its clock minus ours) are None before the first
     pong.
     """
 
@@ -20,6 +20,7 @@ class Heartbeat:
         "_sent_at",
         "idle_timeout",
         "last_received",
+        "least_rtt_ms",
         "offset_ms",
         "rtt_ms",
     )
@@ -29,6 +30,7 @@ class Heartbeat:
         self.idle_timeout = idle_timeout
         self.last_received = now
         self.rtt_ms: int | None = None
+        self.least_rtt_ms: int | None = None
         self.offset_ms: int | None = None
         self._nonce: int | None = None
         self._sent_at = now
@@ -39,12 +41,18 @@ class Heartbeat:
         """Note a ping that was sent; only the newest one's answer counts."""
         self._nonce, self._sent_at = nonce, now
 
+    @property
+    def awaits_since(self) -> int | None:
+        """When the ping was sent whose answer is still out; None when none is."""
+        return None if self._nonce is None else self._sent_at
+
     def ponged(self, pong: Pong, now: int, wall: int) -> None:
         """Take an answer; a late or invented one says nothing. ``wall`` is the system clock, which peers are told."""
         if pong.nonce != self._nonce:
             return
         self._nonce = None
         self.rtt_ms = now - self._sent_at
+        self.least_rtt_ms = self.rtt_ms if self.least_rtt_ms is None else min(self.least_rtt_ms, self.rtt_ms)
         if self.rtt_ms <= MAX_ROUND_TRIP_MS:
             self.offset_ms = pong.time_ms - (wall - self.rtt_ms // 2)
 

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from timecoin.p2p.framing import HEADER_SIZE, FrameError, FrameProtocol, OversizeFrame
 from timecoin.p2p.handshake import Greeting, Role, check_hello, make_hello
 from timecoin.p2p.heartbeat import Heartbeat
-from timecoin.p2p.limits import Meter
+from timecoin.p2p.limits import Meter, RateClass
 from timecoin.p2p.messages import (
     GREETING_LIMITS,
     LANES,
@@ -30,7 +30,7 @@ from timecoin.p2p.messages import (
     decode,
     encode_frame,
 )
-from timecoin.p2p.netaddress import NetAddress
+from timecoin.p2p.netaddress import NetAddress, from_transport
 from timecoin.p2p.outgoing import Outgoing
 from timecoin.p2p.owner import PeerOwner
 from timecoin.p2p.reasons import CloseReason, Code, Refused, parse_code
@@ -55,7 +55,8 @@ class Peer(FrameProtocol):
     ``masternode_id`` (proven, or None), ``inbound`` (it dialled us), ``address`` (where it is as seen from
     here; None off IP), ``listen`` (where it says it takes connections), ``rtt_ms`` and ``clock_offset_ms``
     (its clock minus ours; both None before the first pong), ``last_sent`` (when the last message was written or
-    queued; ms), ``closed`` (fires with the `CloseReason` when the connection is really gone).
+    queued; ms), ``number`` (its place among all connections of this run, from 0), ``last_of`` (when the last message of
+    each class came, by `RateClass`; ms, 0: never), ``closed`` (fires with the `CloseReason` when the connection is really gone).
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class Peer(FrameProtocol):
         self.masternode_id: bytes | None = None
         self.greeting: Greeting | None = None
         self.reason: CloseReason | None = None
+        self.number = 0
+        self.last_of = [0] * len(RateClass)
         self.traffic = Traffic()
         self.closed: Deferred[CloseReason] = Deferred()
         self._expected = expected
@@ -107,6 +110,22 @@ class Peer(FrameProtocol):
     def rtt_ms(self) -> int | None:
         """Round-trip time of the last ping."""
         return self._heart.rtt_ms
+
+    @property
+    def least_rtt_ms(self) -> int | None:
+        """The shortest round-trip time so far."""
+        return self._heart.least_rtt_ms
+
+    @property
+    def ping_wait_ms(self) -> int | None:
+        """For how long a ping has been out; None when none is."""
+        since = self._heart.awaits_since
+        return None if since is None else self._now() - since
+
+    @property
+    def local_address(self) -> NetAddress | None:
+        """This end of the connection; None off IP."""
+        return None if self.transport is None else from_transport(self.transport.getHost())
 
     @property
     def clock_offset_ms(self) -> int | None:
@@ -240,7 +259,10 @@ class Peer(FrameProtocol):
         self.owner.traffic.came(kind, size)
         self._heart.last_received = now = self._now()
         rate_class = RATE_CLASSES[kind]
-        wait = self._meter.charge(rate_class, size, now) if rate_class is not None else 0
+        wait = 0
+        if rate_class is not None:
+            self.last_of[rate_class] = now
+            wait = self._meter.charge(rate_class, size, now)
         if wait and not self._throttle(wait):
             return
         try:

@@ -30,6 +30,7 @@ class Code(StrEnum):
     SHUTTING_DOWN = "shutting-down"
     REPLACED = "replaced"
     NOT_WANTED = "not-wanted"
+    BANNED = "banned"
     FAULT = "internal-fault"
     TLS_FAILED = "tls-failed"
     LOST = "connection-lost"

@@ -13,6 +13,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IAddress,
     IListeningPort,
+    IProtocol,
     IProtocolFactory,
     IReactorTime,
 )
@@ -22,8 +23,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 
-from timecoin.p2p import addrfile
+from timecoin.p2p import addrfile, banfile
 from timecoin.p2p.admission import Admission, MemberKey
+from timecoin.p2p.bans import Ban, BanList
 from timecoin.p2p.clocksync import ClockWatch, median_offset
 from timecoin.p2p.config import Connector, P2PConfig, endpoint_for
 from timecoin.p2p.connections import Connections
@@ -36,7 +38,7 @@ from timecoin.p2p.limits import scaled
 from timecoin.p2p.messages import Addr, GetAddr, Message, encode_frame
 from timecoin.p2p.netaddress import NetAddress, from_transport
 from timecoin.p2p.peer import Peer
-from timecoin.p2p.reasons import VIOLATIONS, CloseReason, Code
+from timecoin.p2p.reasons import CloseReason, Code, Refused, VIOLATIONS
 from timecoin.p2p.seeds import SeedError, fetch_seeds
 from timecoin.p2p.tls import NodeTLS
 from timecoin.p2p.traffic import Traffic
@@ -51,6 +53,19 @@ ONION_DIAL_TIMEOUT = 45.0
 _ROUNDS_TO_ASK = ASK_EVERY_MS // 60_000
 #: Ends of a connection that say nothing against dialling the same address again.
 _BLAMELESS = frozenset({Code.DUPLICATE, Code.REPLACED, Code.SHUTTING_DOWN})
+
+
+class _Gate(Factory):
+    """Turns away at once, before TLS, whoever ``refuses`` says; hands all others on."""
+
+    noisy = False
+
+    def __init__(self, inner: IProtocolFactory, refuses: Callable[[IAddress | None], bool]) -> None:
+        self._inner = inner
+        self._refuses = refuses
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:  # type: ignore[override]
+        return None if self._refuses(addr) else self._inner.buildProtocol(addr)  # type: ignore[arg-type]
 
 
 class _PeerFactory(Factory):
@@ -105,6 +120,8 @@ class P2PService(Service):
         self.traffic = Traffic()
         self.connections = Connections()
         self.discouraged = Discouraged()
+        self.bans = BanList()
+        self.active = True
         self.clock_watch = ClockWatch()
         self.ports: list[IListeningPort] = []
         self.listening: Deferred[list[IListeningPort]] = Deferred()
@@ -126,6 +143,7 @@ class P2PService(Service):
         )
         self._targets: dict[Peer, Target] = {}
         self._open: dict[Peer, None] = {}
+        self._begun = 0
         self._connecting: dict[Deferred[Any], None] = {}
         self._care = LoopingCall(self._look_after)
         self._care.clock = reactor
@@ -135,7 +153,7 @@ class P2PService(Service):
     # Life cycle
 
     def startService(self) -> None:
-        """Load the address book, listen and begin to dial."""
+        """Load the address book and the bans, listen and begin to dial; ``BanFileUnreadable``."""
         super().startService()  # type: ignore[no-untyped-call]
         self._open_book()
         self.listening = Deferred.fromCoroutine(self._listen())
@@ -145,6 +163,7 @@ class P2PService(Service):
 
     def _open_book(self) -> None:
         config, now = self._config, int(self.clock.seconds())
+        self.bans = banfile.load(config.ban_file)
         anchors: list[NetAddress] = []
         if config.address_file is None:
             self.book = addrfile.fresh(self.random, config.allow_private)
@@ -168,6 +187,7 @@ class P2PService(Service):
             anchors=anchors,
             members=self._member_addresses,
             policy=config.dialling,
+            forbidden=self._forbids,
         )
         if self.identity.listen is not None:
             self.dialer.is_ourselves(to_address(self.identity.listen, Purpose.ORDINARY))
@@ -208,7 +228,7 @@ class P2PService(Service):
 
     def accept_factory(self) -> IProtocolFactory:
         """Return what builds the server side of connections, TLS included; the endpoints listen with it."""
-        return self.tls.wrap(_PeerFactory(self._accept), False, self.clock)
+        return _Gate(self.tls.wrap(_PeerFactory(self._accept), False, self.clock), self._turns_away)
 
     # What the node uses
 
@@ -267,6 +287,56 @@ class P2PService(Service):
         for peer in self.connections:
             peer.refresh_budgets()
 
+    # What the operator forbids
+
+    def set_active(self, active: bool) -> None:
+        """Switch all of networking off, which closes every connection, or on again."""
+        self.active = active
+        if active:
+            return
+        for attempt in tuple(self._connecting):
+            attempt.cancel()
+        for peer in tuple(self._open):
+            peer.close(Code.NOT_WANTED)
+
+    def ban(self, subject: str, until: int) -> Ban:
+        """Ban an address, a subnet or a node key until a Unix time; closes what falls under it.
+
+        ``BanError``; ``OSError`` when the ban cannot be kept across a restart: it holds until then.
+        """
+        ban = self.bans.add(subject, self.wall_ms() // 1000, until)
+        for peer in tuple(self._open):
+            if self.is_banned(peer.address, peer.node_id):
+                peer.close(Code.BANNED)
+        self._save_bans()
+        return ban
+
+    def unban(self, subject: str | None) -> None:
+        """End a ban, or all (None); ``BanError`` when there is none of just this subject, ``OSError`` as `ban`."""
+        if subject is None:
+            self.bans.clear()
+        else:
+            self.bans.remove(subject, self.wall_ms() // 1000)
+        self._save_bans()
+
+    def _save_bans(self) -> None:
+        banfile.save(self._config.ban_file, self.bans.listed(self.wall_ms() // 1000))
+
+    def is_banned(self, address: NetAddress | None, node_id: bytes | None) -> bool:
+        """Tell whether the operator banned this address, or a network it is in, or this node key."""
+        now = self.wall_ms() // 1000
+        return self.bans.holds_address(address, now) or bool(node_id) and self.bans.holds_key(node_id or b"", now)
+
+    def _forbids(self, target: Target) -> bool:
+        return not self.active or self.is_banned(target.address, target.node_id)
+
+    def _turns_away(self, address: IAddress | None) -> bool:
+        return not self.active or self.is_banned(from_transport(address), None)
+
+    def target_of(self, peer: Peer) -> Target | None:
+        """What a connection was dialled as; None of an inbound one."""
+        return self._targets.get(peer)
+
     # Connections in and out
 
     def _accept(self, address: IAddress | None) -> Peer:
@@ -278,6 +348,7 @@ class P2PService(Service):
     def _begin(self, peer: Peer) -> Peer:
         self.connections.begin(peer)
         self._open[peer] = None
+        peer.number, self._begun = self._begun, self._begun + 1
         peer.closed.addCallback(self._gone, peer)
         return peer
 
@@ -312,6 +383,10 @@ class P2PService(Service):
 
     def admit(self, peer: Peer, greeting: Greeting) -> bytes | None:
         """Return the masternode id that the peer proved; raise `Refused` to turn it away."""
+        if not self.active:
+            raise Refused(Code.NOT_WANTED)
+        if self.is_banned(peer.address, greeting.node_id):
+            raise Refused(Code.BANNED)
         target = self._targets.get(peer)
         pinned = target is not None and target.purpose is Purpose.PINNED
         pinned = pinned or any(known.node_id == greeting.node_id for known in self.dialer.pinned)

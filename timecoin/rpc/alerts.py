@@ -31,6 +31,11 @@ def alerts(node: NodeFacade) -> list[Alert]:
     return sorted(found, key=lambda alert: alert["level"])
 
 
+def warnings(node: NodeFacade) -> list[str]:
+    """The texts of what is wrong now, as Core's ``warnings``; catching up is no reason for one."""
+    return [each["text"] for each in alerts(node) if each["code"] != "syncing"]
+
+
 def _error(code: str, text: str) -> Alert:
     return {"level": "error", "code": code, "text": text}
 

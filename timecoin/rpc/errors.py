@@ -6,7 +6,7 @@ from typing import Final
 
 from timecoin.ledger.errors import MissingInputs, TxInvalid
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
-from timecoin.rpc.facade import BlockPruned
+from timecoin.rpc.facade import BlockPruned, FeeAboveLimit
 
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
@@ -22,6 +22,11 @@ VERIFY_ERROR: Final = -25
 VERIFY_REJECTED: Final = -26
 VERIFY_ALREADY_IN_CHAIN: Final = -27
 IN_WARMUP: Final = -28
+CLIENT_NODE_ALREADY_ADDED: Final = -23
+CLIENT_NODE_NOT_ADDED: Final = -24
+CLIENT_NODE_NOT_CONNECTED: Final = -29
+CLIENT_INVALID_IP_OR_SUBNET: Final = -30
+CLIENT_P2P_DISABLED: Final = -31
 
 
 class RpcError(Exception):
@@ -41,6 +46,8 @@ def from_exception(problem: BaseException) -> RpcError | None:
         return RpcError(VERIFY_ERROR, MissingInputs.code)
     if isinstance(problem, TxInvalid):
         return RpcError(VERIFY_REJECTED, str(problem))
+    if isinstance(problem, FeeAboveLimit):
+        return RpcError(VERIFY_ERROR, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
     if isinstance(problem, BlockPruned):
         return RpcError(MISC_ERROR, "Block not available (pruned data)")
     if isinstance(problem, AlreadyKnown) and problem.archived:

@@ -24,6 +24,10 @@ from timecoin.primitives.transaction import OutPoint, Transaction
 STATUSES = ("pending", "certified", "final", "archived", "rejected")
 
 
+class FeeAboveLimit(Exception):
+    """The transaction pays a higher fee rate than its sender allows."""
+
+
 class BlockPruned(Exception):
     """The block is in the chain, but below what this node joined with, and not kept here."""
 
@@ -74,11 +78,12 @@ class PoolStats:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What admission would say: ``reason`` is a reject code (``errors.TxInvalid.code``) or None; then
-    ``fee``."""
+    """What admission would say: ``reason`` is a reject code (``errors.TxInvalid.code``) or None; then ``fee``.
+    ``details``: the reason with what it is about."""
 
     reason: str | None
     fee: int = 0
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +264,25 @@ class NodeFacade(Protocol):
     def block_at(self, height: int) -> Deferred[Block]:
         """The block at a height from 0 to the tip's; ``BlockPruned``."""
 
+    def transaction_at(self, height: int, position: int) -> Deferred[Transaction]:
+        """The transaction at a position of a block of the chain; ``BlockPruned``."""
+
+    def outputs(self, outpoints: Collection[OutPoint]) -> Deferred[dict[OutPoint, Coin]]:
+        """What transactions of the pool and of the chain made at these outpoints, spent or not.
+
+        Left out are those that no known transaction made, and those of blocks that are not here. Of the pool's, the
+        code is 2 × 0x7fffffff.
+        """
+
+    def tx_count(self, height: int) -> Deferred[int | None]:
+        """How many transactions the chain holds up to a height; None when blocks before it are not here."""
+
+    def subsidy(self, header: Header) -> Deferred[int]:
+        """What a block may create in base units (protocol.md section 7): 0 of an interim block, allocations of block 0."""
+
+    def next_block(self, timeout_ms: int | None) -> Deferred[None]:
+        """Fires when the next block is applied, at the latest after ``timeout_ms``; RPC error -1 when too many wait."""
+
     def location(self, txid: Hash) -> tuple[int, int] | None:
         """(height, position) of an archived transaction."""
 
@@ -271,21 +295,36 @@ class NodeFacade(Protocol):
     def pool_ids(self) -> Collection[Hash]:
         """The txids in the pool, in any order."""
 
+    def pool_sequence(self) -> int:
+        """The number of the newest event, of which any change of the pool is one."""
+
     def pool_entry(self, txid: Hash) -> PoolEntry | None:
         """A transaction in the pool."""
 
     def pool_children(self, txid: Hash) -> Collection[Hash]:
         """The pool's transactions that spend an output of this one."""
 
-    def submit(self, tx: Transaction) -> Deferred[Hash]:
+    def pool_spender(self, outpoint: OutPoint) -> Hash | None:
+        """The pool's transaction that spends a coin: of several, the one nearest to final."""
+
+    def pool_rates(self) -> list[tuple[int, int]]:
+        """(fee, vsize) of what is pending in the pool and not certified, in any order."""
+
+    def submit(self, tx: Transaction, max_rate: int = 0) -> Deferred[Hash]:
         """Validate, store, announce; the txid once it is in the pool (also if it was there already).
+
+        ``max_rate``: base units per 1,000 vbytes that its fee must not exceed (``FeeAboveLimit``); 0: no limit.
 
         Calls are admitted in the order made, so a child may follow its parent without waiting. Fails with
         ``ledger.errors.TxInvalid`` or ``mempool.errors.NotAdmitted``.
         """
 
     def preview(self, txs: Sequence[Transaction]) -> Deferred[list[Preview]]:
-        """What ``submit`` would say to each of them, one after the other, without doing it."""
+        """What ``submit`` would say to each of them after those before it, without doing it.
+
+        A coin that another unarchived one spends is a conflict: ``submit`` would take the second spender, but it
+        could not become final as long as the first one may.
+        """
 
     def status(self, txid: Hash) -> TxStatus | None:
         """Where a transaction stands; None: never seen."""

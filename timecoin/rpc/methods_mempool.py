@@ -1,136 +1,120 @@
-"""RPC methods about transactions and those that are not archived yet."""
+"""RPC methods about the pool of unarchived transactions.
+
+Nothing here is replaced or reprioritised, so ``modified`` fees are the fees, and there is no ``prioritisetransaction``.
+There is no ``savemempool`` either: what was submitted here is on disk before the answer comes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from typing import Final, NotRequired, TypedDict
 
-from twisted.internet.defer import Deferred
-
-from timecoin.primitives.codec import DecodeError
 from timecoin.primitives.hashes import Hash, display, display_order
-from timecoin.primitives.transaction import Transaction, split_outpoint
-from timecoin.rpc.arguments import AmountArg, HashArg, HexArg, HexList, Verbosity
-from timecoin.rpc.codec import amount
-from timecoin.rpc.errors import (
-    DESERIALIZATION_ERROR,
-    INVALID_ADDRESS_OR_KEY,
-    INVALID_PARAMETER,
-    VERIFY_ERROR,
-    RpcError,
-)
+from timecoin.primitives.transaction import make_outpoint, split_outpoint
+from timecoin.rpc.arguments import HashArg
+from timecoin.rpc.codec import Amount, HashText, HexText, amount
+from timecoin.rpc.errors import INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, MISC_ERROR, RpcError
 from timecoin.rpc.facade import PoolEntry
-from timecoin.rpc.render import transaction_json
 from timecoin.rpc.table import Context, method
 
-_MAX_PREVIEWS = 25
-_NO_LIMIT = 0
+_LIST_COST: Final = 4
+_VERBOSE_COST: Final = 20
+#: Relatives beyond which a family is not followed: protocol R1 stops voting at 25 ancestors.
+_MAX_FAMILY: Final = 1_000
 
 
-def _decode(text: str, complaint: str) -> Transaction:
-    try:
-        return Transaction.decode(bytes.fromhex(text) if text.isalnum() else b"")
-    except (ValueError, DecodeError):
-        raise RpcError(DESERIALIZATION_ERROR, complaint) from None
+class PoolInfo(TypedDict):
+    """Figures of the pool; rates in TIME per 1,000 vbytes, sizes in bytes."""
+
+    loaded: bool
+    size: int
+    bytes: int
+    usage: int
+    total_fee: Amount
+    maxmempool: int
+    mempoolminfee: Amount
+    minrelaytxfee: Amount
+    incrementalrelayfee: Amount
+    unbroadcastcount: int
+    fullrbf: bool
 
 
-def sendrawtransaction(
-    context: Context, hexstring: HexArg, maxfeerate: AmountArg = _NO_LIMIT, maxburnamount: AmountArg = 0
-) -> Deferred[str]:
-    """Submit a signed transaction; the answer is its txid. Sending it again is no error while it is
-    unarchived.
+class PoolFees(TypedDict):
+    """The fee of a transaction, with its ancestors, with its descendants."""
 
-    maxfeerate (TIME per 1,000 vbytes) refuses a higher fee; 0, the default, is no limit. Errors: -22 it
-    cannot be decoded, -25 an input is missing or spent or a limit is exceeded, -26 it breaks a rule (which),
-    -27 it is archived.
+    base: Amount
+    modified: Amount
+    ancestor: Amount
+    descendant: Amount
+
+
+_PoolMember = TypedDict(
+    "_PoolMember",
+    {
+        "vsize": int,
+        "weight": int,
+        "time": int,
+        "height": int,
+        "descendantcount": int,
+        "descendantsize": int,
+        "ancestorcount": int,
+        "ancestorsize": int,
+        "wtxid": HashText,
+        "fees": PoolFees,
+        "depends": list[HashText],
+        "spentby": list[HashText],
+        "bip125-replaceable": bool,
+        "unbroadcast": bool,
+        "status": str,
+    },
+)
+
+
+class PoolMember(_PoolMember):
+    """A transaction of the pool; ``status``: pending, certified or final."""
+
+
+class SequencedPool(TypedDict):
+    """The txids of the pool, and the number of the last change of anything."""
+
+    txids: list[HashText]
+    mempool_sequence: int
+
+
+class Outpoint(TypedDict):
+    """An output by its transaction and number."""
+
+    txid: HashArg
+    vout: int
+
+
+class SpendingOptions(TypedDict):
+    """``mempool_only`` false: it is an error when only a block can hold the spender; ``return_spending_tx``: add the
+    spender in hex."""
+
+    mempool_only: NotRequired[bool]
+    return_spending_tx: NotRequired[bool]
+
+
+class Spending(TypedDict):
+    """An output, and the unarchived transaction that spends it, if any."""
+
+    txid: HashText
+    vout: int
+    spendingtxid: NotRequired[HashText]
+    spendingtx: NotRequired[HexText]
+
+
+def getmempoolinfo(context: Context) -> PoolInfo:
+    """Figures of the pool of unarchived transactions.
+
+    ``mempoolminfee`` is above ``minrelaytxfee``, which is a constant of the network, only while the pool is full.
+    Nothing is replaced here, so ``incrementalrelayfee`` is that constant, too.
+
+    :returns: the figures
     """
-    tx = _decode(hexstring, "TX decode failed. Make sure the tx has at least one input.")
-    if any(each.value > maxburnamount and each.script[:1] == b"\x6a" for each in tx.outputs):
-        raise RpcError(VERIFY_ERROR, "Unspendable output exceeds maximum configured by user (maxburnamount)")
-    if maxfeerate != _NO_LIMIT:
-        return Deferred.fromCoroutine(_submit_within(context, tx, maxfeerate))
-    return context.node.submit(tx).addCallback(display)
-
-
-async def _submit_within(context: Context, tx: Transaction, max_rate: int) -> str:
-    preview = (await context.node.preview([tx]))[0]
-    if preview.reason is None and preview.fee * 1000 > max_rate * tx.vsize:
-        raise RpcError(VERIFY_ERROR, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
-    return display(await context.node.submit(tx))
-
-
-async def testmempoolaccept(
-    context: Context, rawtxs: HexList, maxfeerate: AmountArg = _NO_LIMIT
-) -> list[dict[str, Any]]:
-    """Whether transactions (at most 25, parents first) would be admitted, without submitting them."""
-    if not 1 <= len(rawtxs) <= _MAX_PREVIEWS:
-        raise RpcError(INVALID_PARAMETER, f"Array must contain between 1 and {_MAX_PREVIEWS} transactions.")
-    complaint = "TX decode failed: {} Make sure the tx has at least one input."
-    txs = [_decode(each, complaint.format(each[:80])) for each in rawtxs]
-    previews = await context.node.preview(txs)
-    return [_preview_json(tx, each.reason, each.fee, maxfeerate) for tx, each in zip(txs, previews, strict=True)]
-
-
-def _preview_json(tx: Transaction, reason: str | None, fee: int, max_rate: int) -> dict[str, Any]:
-    shown: dict[str, Any] = {"txid": display(tx.txid), "wtxid": display(tx.wtxid)}
-    if reason is None and max_rate != _NO_LIMIT and fee * 1000 > max_rate * tx.vsize:
-        reason = "max-fee-exceeded"
-    if reason is not None:
-        return shown | {"allowed": False, "reject-reason": reason}
-    return shown | {"allowed": True, "vsize": tx.vsize, "fees": {"base": amount(fee)}}
-
-
-def decoderawtransaction(context: Context, hexstring: HexArg, iswitness: bool = True) -> dict[str, Any]:
-    """A serialised transaction, decoded; nothing but its form is checked. iswitness is there for Core's
-    clients."""
-    return transaction_json(_decode(hexstring, "TX decode failed"), context.node.hrp, with_hex=False)
-
-
-async def getrawtransaction(
-    context: Context, txid: HashArg, verbosity: Verbosity = 0, blockhash: HashArg | None = None
-) -> Any:
-    """A transaction of the pool or of any block: as hex (0), decoded (1), decoded with its fee while
-    unarchived (2).
-
-    With blockhash, only that block is looked at.
-    """
-    entry = context.node.pool_entry(txid) if blockhash is None else None
-    if entry is not None:
-        shown = transaction_json(entry.tx, context.node.hrp)
-        return entry.tx.raw.hex() if verbosity <= 0 else shown | ({"fee": amount(entry.fee)} if verbosity > 1 else {})
-    tx, height = await _archived(context, txid, blockhash)
-    if verbosity <= 0:
-        return tx.raw.hex()
-    header = await context.node.header_at(height)
-    shown = transaction_json(tx, context.node.hrp)
-    if blockhash is not None:
-        shown["in_active_chain"] = True
-    return shown | {
-        "blockhash": display(header.hash),
-        "confirmations": context.node.tip().height - height + 1,
-        "time": header.slot_time,
-        "blocktime": header.slot_time,
-    }
-
-
-async def _archived(context: Context, txid: Hash, blockhash: Hash | None) -> tuple[Transaction, int]:
-    """The transaction and the height of its block, or RPC error -5."""
-    place = context.node.location(txid)
-    if blockhash is not None:
-        height = await context.node.height_of(blockhash)
-        if height is None:
-            raise RpcError(INVALID_ADDRESS_OR_KEY, "Block hash not found")
-        if place is None or place[0] != height:
-            raise RpcError(INVALID_ADDRESS_OR_KEY, "No such transaction found in the provided block")
-    if place is None:
-        raise RpcError(INVALID_ADDRESS_OR_KEY, "No such mempool or blockchain transaction")
-    block = await context.node.block_at(place[0])
-    return block.transactions[place[1]], place[0]
-
-
-def getmempoolinfo(context: Context) -> dict[str, Any]:
-    """Figures of the pool of unarchived transactions; fee rates are TIME per 1,000 vbytes."""
     stats = context.node.pool()
+    least = amount(context.node.parameters.min_fee_rate * 1000)
     return {
         "loaded": True,
         "size": stats.count,
@@ -139,35 +123,135 @@ def getmempoolinfo(context: Context) -> dict[str, Any]:
         "total_fee": amount(stats.total_fee),
         "maxmempool": stats.max_bytes,
         "mempoolminfee": amount(stats.min_fee_rate * 1000),
-        "minrelaytxfee": amount(context.node.parameters.min_fee_rate * 1000),
+        "minrelaytxfee": least,
+        "incrementalrelayfee": least,
         "unbroadcastcount": 0,
         "fullrbf": False,
     }
 
 
-def getrawmempool(context: Context, verbose: bool = False, mempool_sequence: bool = False) -> Any:
-    """The txids of the pool in ascending order, or with verbose an object of getmempoolentry's answers."""
-    if mempool_sequence:
-        raise RpcError(INVALID_PARAMETER, "There is no mempool sequence here: use getfinalityevents.")
-    txids = sorted(context.node.pool_ids(), key=display_order)
-    if not verbose:
-        return [display(txid) for txid in txids]
-    entries = {txid: context.node.pool_entry(txid) for txid in txids}
-    return {display(txid): _entry_json(context, entry) for txid, entry in entries.items() if entry is not None}
+async def getrawmempool(
+    context: Context, verbose: bool = False, mempool_sequence: bool = False
+) -> list[HashText] | SequencedPool | dict[str, PoolMember]:
+    """The transactions of the pool.
+
+    :param verbose: an object of getmempoolentry's answers, instead of the txids in ascending order
+    :param mempool_sequence: also the number of the newest event, as getfinalityevents counts
+    :returns: the txids, or more of each
+    :error -8: both are wanted
+    """
+    if verbose and mempool_sequence:
+        raise RpcError(INVALID_PARAMETER, "Verbose results cannot contain mempool sequence values.")
+    node = context.node
+    if verbose:
+        found = await context.sliced(_entries(context, sorted(node.pool_ids(), key=display_order)))
+        return {display(txid): shown for each in found for txid, shown in each}
+    sequence = node.pool_sequence()
+    txids = await context.aside(lambda ids: [display(txid) for txid in sorted(ids, key=display_order)], node.pool_ids())
+    return {"txids": txids, "mempool_sequence": sequence} if mempool_sequence else txids
 
 
-def getmempoolentry(context: Context, txid: HashArg) -> dict[str, Any]:
-    """A transaction of the pool: fee, size, family, and its status (pending, certified or final)."""
+def _entries(context: Context, txids: list[Hash]) -> Iterator[list[tuple[Hash, PoolMember]]]:
+    for txid in txids:
+        entry = context.node.pool_entry(txid)
+        yield [] if entry is None else [(txid, _entry_json(context, entry))]
+
+
+def _entry(context: Context, txid: Hash) -> PoolEntry:
     entry = context.node.pool_entry(txid)
     if entry is None:
         raise RpcError(INVALID_ADDRESS_OR_KEY, "Transaction not in mempool")
-    return _entry_json(context, entry)
+    return entry
 
 
-def _entry_json(context: Context, entry: PoolEntry) -> dict[str, Any]:
+def getmempoolentry(context: Context, txid: HashArg) -> PoolMember:
+    """A transaction of the pool: fee, size, family, and its status.
+
+    :param txid: the transaction
+    :returns: what is known of it
+    :error -5: it is not in the pool
+    """
+    return _entry_json(context, _entry(context, txid))
+
+
+def getmempoolancestors(
+    context: Context, txid: HashArg, verbose: bool = False
+) -> list[HashText] | dict[str, PoolMember]:
+    """The unarchived transactions that one rests on.
+
+    :param txid: the transaction
+    :param verbose: an object of getmempoolentry's answers, instead of the txids
+    :returns: the ancestors, without itself
+    :error -5: it is not in the pool
+    """
+    _entry(context, txid)
+    return _relatives(context, _family(context, txid, lambda member: _parents(context, member))[1:], verbose)
+
+
+def getmempooldescendants(
+    context: Context, txid: HashArg, verbose: bool = False
+) -> list[HashText] | dict[str, PoolMember]:
+    """The unarchived transactions that rest on one.
+
+    :param txid: the transaction
+    :param verbose: an object of getmempoolentry's answers, instead of the txids
+    :returns: the descendants, without itself
+    :error -5: it is not in the pool
+    """
+    _entry(context, txid)
+    return _relatives(context, _family(context, txid, context.node.pool_children)[1:], verbose)
+
+
+def _relatives(context: Context, found: list[PoolEntry], verbose: bool) -> list[HashText] | dict[str, PoolMember]:
+    if verbose:
+        return {display(each.tx.txid): _entry_json(context, each) for each in found}
+    return sorted(display(each.tx.txid) for each in found)
+
+
+def gettxspendingprevout(
+    context: Context, outputs: list[Outpoint], options: SpendingOptions | None = None
+) -> list[Spending]:
+    """Which unarchived transactions spend outputs. Which archived one does is not indexed.
+
+    :param outputs: the outputs
+    :param options: how to look
+    :param options.mempool_only: false: an output that an archived transaction spends is an error
+    :param options.return_spending_tx: add the spender in hex
+    :returns: the outputs, with ``spendingtxid`` where one spends it
+    :error -8: no outputs, or a wrong number
+    :error -1: only a block can hold the spender that is asked for
+    """
+    if not outputs:
+        raise RpcError(INVALID_PARAMETER, "Invalid parameter, outputs are missing")
+    wishes = options or {}
+    return [_spending(context, each, wishes) for each in outputs]
+
+
+def _spending(context: Context, wanted: Outpoint, options: SpendingOptions) -> Spending:
+    txid, n = wanted["txid"], wanted["vout"]
+    if n < 0:
+        raise RpcError(INVALID_PARAMETER, "Invalid parameter, vout cannot be negative")
+    if n >= 2**32:
+        raise RpcError(INVALID_PARAMETER, "Invalid parameter, vout is too large")
+    shown: Spending = {"txid": display(txid), "vout": n}
+    outpoint = make_outpoint(txid, n)
+    spender = context.node.pool_spender(outpoint)
+    if spender is None:
+        if options.get("mempool_only", True) or context.node.coin(outpoint, True) is not None:
+            return shown
+        raise RpcError(MISC_ERROR, "Mempool lacks a relevant spend, and txospenderindex is unavailable.")
+    shown["spendingtxid"] = display(spender)
+    if options.get("return_spending_tx", False):
+        shown["spendingtx"] = _entry(context, spender).tx.raw.hex()
+    return shown
+
+
+def _entry_json(context: Context, entry: PoolEntry) -> PoolMember:
     node, txid = context.node, entry.tx.txid
-    ancestors = _family(context, txid, lambda member: _parents(context, member))
-    descendants = _family(context, txid, node.pool_children)
+    parents = _parents(context, txid)
+    children = node.pool_children(txid)
+    ancestors = _family(context, txid, lambda member: _parents(context, member)) if parents else [entry]
+    descendants = _family(context, txid, node.pool_children) if children else [entry]
     return {
         "vsize": entry.tx.vsize,
         "weight": entry.tx.weight,
@@ -184,8 +268,8 @@ def _entry_json(context: Context, entry: PoolEntry) -> dict[str, Any]:
             "ancestor": amount(sum(each.fee for each in ancestors)),
             "descendant": amount(sum(each.fee for each in descendants)),
         },
-        "depends": sorted(display(parent) for parent in _parents(context, txid)),
-        "spentby": sorted(display(child) for child in node.pool_children(txid)),
+        "depends": sorted(display(parent) for parent in parents),
+        "spentby": sorted(display(child) for child in children),
         "bip125-replaceable": False,
         "unbroadcast": False,
         "status": entry.status,
@@ -201,10 +285,10 @@ def _parents(context: Context, txid: Hash) -> Collection[Hash]:
 
 
 def _family(context: Context, txid: Hash, near: Callable[[Hash], Collection[Hash]]) -> list[PoolEntry]:
-    """The transaction itself and all that ``near`` leads to."""
+    """The transaction itself first, and all that ``near`` leads to, up to a bound."""
     found: dict[Hash, PoolEntry] = {}
     waiting = [txid]
-    while waiting:
+    while waiting and len(found) < _MAX_FAMILY:
         member = waiting.pop()
         entry = context.node.pool_entry(member)
         if entry is not None and member not in found:
@@ -213,12 +297,15 @@ def _family(context: Context, txid: Hash, near: Callable[[Hash], Collection[Hash
     return list(found.values())
 
 
+def _raw_cost(verbose: bool = False, mempool_sequence: bool = False) -> int:
+    return _VERBOSE_COST if verbose else _LIST_COST
+
+
 METHODS = (
-    method("Rawtransactions", decoderawtransaction),
-    method("Rawtransactions", getrawtransaction, aliases={"verbose": "verbosity"}),
-    method("Rawtransactions", sendrawtransaction),
-    method("Rawtransactions", testmempoolaccept),
+    method("Blockchain", getmempoolancestors, cost=_LIST_COST),
+    method("Blockchain", getmempooldescendants, cost=_LIST_COST),
     method("Blockchain", getmempoolentry),
     method("Blockchain", getmempoolinfo),
-    method("Blockchain", getrawmempool),
+    method("Blockchain", getrawmempool, cost=_raw_cost),
+    method("Blockchain", gettxspendingprevout),
 )

@@ -57,6 +57,11 @@ class CoinLookup:
         self._reads = _trimmed(self._connection, self._reads)
         return None if data is None else decode_coin(data)
 
+    def location(self, txid: bytes) -> tuple[int, int] | None:
+        """(height, position) of the archived transaction *txid*; None when it is not in the chain."""
+        self._reads = _trimmed(self._connection, self._reads)
+        return _located(self._overlay, self._txids, self._twins, self._archive, txid)
+
     def archived_in(self, txid: bytes, epoch: int) -> int | None:
         """The height of the block of *epoch* that holds *txid*; None when no block of that epoch does."""
         self._reads = _trimmed(self._connection, self._reads)
