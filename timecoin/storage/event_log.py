@@ -155,7 +155,7 @@ class EventLog:
             return False
         if scanned.head.stream != self.stream or (self._segments and scanned.head.first <= self._written):
             return False
-        self._segments.append(_Segment(path, scanned.head.first, scanned.end, scanned.count))
+        self._segments.append(_Segment(path, scanned.head.first, scanned.end, scanned.events))
         self._written, self.height = scanned.last, scanned.height
         if path.stat().st_size == scanned.end:
             return True

@@ -45,18 +45,18 @@ class Frame(NamedTuple):
     end: int
     first: int
     last: int
-    count: int
+    events: int
 
 
 class Scanned(NamedTuple):
-    """What of a file is whole: up to ``end``, with ``count`` events up to number ``last``; ``height`` is that of the
+    """What of a file is whole: up to ``end``, with ``events`` events up to number ``last``; ``height`` is that of the
     last block told in or before it.
     """
 
     head: SegmentHead
     end: int
     last: int
-    count: int
+    events: int
     height: int
 
 
@@ -119,7 +119,7 @@ def scan(path: Path) -> Scanned:
         last = frame.last
         good.append(frame)
     end = good[-1].end if good else HEAD_BYTES
-    return Scanned(head, end, last, sum([frame.count for frame in good]), _last_height(data, good, head.height))
+    return Scanned(head, end, last, sum([frame.events for frame in good]), _last_height(data, good, head.height))
 
 
 def _last_height(data: bytes, good: list[Frame], before: int) -> int:
