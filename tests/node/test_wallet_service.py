@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.node.memory_file import MemoryFile
 from tests.node.wallet_world import CHEAP, COIN, FakeChain, World, refused
 from timecoin.consensus.status import Status
 from timecoin.ledger.errors import FeeTooLow
@@ -20,6 +21,7 @@ from timecoin.primitives.transaction import Transaction, TxOutput
 from timecoin.rpc.errors import RpcError
 from timecoin.rpc.face_wallet import Funding, NewWallet
 from timecoin.storage.errors import WriteFailed
+from timecoin.storage.wallet_store import WalletStore
 from timecoin.wallet.keyring import Words
 
 T = TypeVar("T")
@@ -27,13 +29,15 @@ OTHER = p2wpkh(b"\x42" * 20)
 
 
 class WalletCase(SynchronousTestCase):
-    """A world with one wallet."""
+    """A world with one wallet; its files are in memory unless the test is about them."""
+
+    files: Any = MemoryFile
 
     def setUp(self) -> None:
         self.directory = Path(mkdtemp())
         self.addCleanup(rmtree, self.directory)
         self.addCleanup(lambda: self.stop(self.world))
-        self.world = World(self.directory)
+        self.world = World(self.directory, files=self.files)
         self.chain = self.world.chain
         self.start(self.world)
         self.wallet: Any = self.make("one")
@@ -89,7 +93,7 @@ class WalletCase(SynchronousTestCase):
         self.restart()
 
     def restart(self) -> None:
-        self.world = World(self.directory, self.chain, seed=2, load=("one",))
+        self.world = World(self.directory, self.chain, seed=2, load=("one",), files=self.files)
         self.start(self.world)
         self.wallet = self.world.service.get("one")
 
@@ -379,6 +383,8 @@ class SecondSpends(WalletCase):
 class Restarting(WalletCase):
     """A restart and a restore find everything."""
 
+    files = WalletStore
+
     def test_the_same_again(self) -> None:
         self.give()
         tx = self.pay(COIN // 4)
@@ -483,6 +489,8 @@ class Restarting(WalletCase):
 class Locking(WalletCase):
     """Passphrases."""
 
+    files = WalletStore
+
     def setUp(self) -> None:
         super().setUp()
         self.give()
@@ -549,6 +557,8 @@ class Locking(WalletCase):
 
 class Several(WalletCase):
     """Loading, unloading, names."""
+
+    files = WalletStore
 
     def test_which_one(self) -> None:
         service = self.world.service

@@ -8,8 +8,9 @@ from itertools import count
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any, Self
+from typing import Any
 
+from tests.node.memory_file import MemoryFile
 from tests.node.wallet_world import COIN, FakeChain, World
 from tests.rpc.fake_node import FakeNode
 from timecoin.consensus.status import Status
@@ -18,10 +19,6 @@ from timecoin.primitives.script import p2wpkh
 from timecoin.primitives.transaction import Transaction, TxOutput
 from timecoin.rpc.face_wallet import Funding, NewWallet
 from timecoin.rpc.table import Context
-from timecoin.storage.errors import StorageError
-from timecoin.storage.wallet_errors import BackupRefused, BadBackup, NoSuchWallet, WalletExists
-from timecoin.storage.wallet_names import DATABASE_NAME
-from timecoin.wallet.state import Changes
 
 OTHER = p2wpkh(b"\x42" * 20)
 OTHER_ADDRESS = address.encode(OTHER, "timed")
@@ -34,64 +31,6 @@ def _directory() -> Path:
         _held.append(Path(mkdtemp()))
         atexit.register(rmtree, _held[0])
     return _held[0] / str(next(_numbers))
-
-
-class MemoryFile:
-    """A wallet's tables in memory; an empty file stands for it in the directory."""
-
-    kept: dict[Path, dict[str, dict[bytes, bytes]]] = {}
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.wallet_id = b"\x07" * 16
-
-    @classmethod
-    def create(cls, path: Path, chain_id: bytes) -> Self:
-        if path in cls.kept:
-            raise WalletExists(f"there is a wallet at {path} already")
-        path.mkdir(parents=True)
-        (path / DATABASE_NAME).touch()
-        cls.kept[path] = {}
-        return cls(path)
-
-    @classmethod
-    def open(cls, path: Path, chain_id: bytes) -> Self:
-        if (path / "damaged").exists():
-            raise StorageError("does not read back")
-        if path not in cls.kept:
-            raise NoSuchWallet(str(path))
-        return cls(path)
-
-    @classmethod
-    def restore(cls, source: Path, path: Path, chain_id: bytes) -> Self:
-        if source not in cls.kept:
-            raise BadBackup(f"{source}: no backup")
-        made = cls.create(path, chain_id)
-        cls.kept[path] = {name: dict(table) for name, table in cls.kept[source].items()}
-        return made
-
-    def read(self, table: str) -> dict[bytes, bytes]:
-        return dict(self.kept[self.path].get(table, {}))
-
-    def commit(self, changes: Changes) -> None:
-        for name, records in changes.items():
-            table = self.kept[self.path].setdefault(name, {})
-            for key, value in records.items():
-                if value is None:
-                    table.pop(key, None)
-                else:
-                    table[key] = value
-
-    def rewrite(self, changes: Changes | None = None) -> None:
-        self.commit(changes or {})
-
-    def backup(self, destination: Path) -> None:
-        if destination in self.kept:
-            raise BackupRefused(f"{destination} is there already")
-        self.kept[destination] = {name: dict(table) for name, table in self.kept[self.path].items()}
-
-    def close(self) -> None:
-        return None
 
 
 class Purse:
