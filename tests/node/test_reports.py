@@ -36,7 +36,7 @@ class ReportsTest(SynchronousTestCase):
         return [event.number for event in self.reports.page(since, limit).events]
 
     def test_what_is_reported_is_what_is_promised(self) -> None:
-        promised = re.search(r"Status is ([a-z, ]+);", inspect.getdoc(getfinalityevents) or "")
+        promised = re.search(r"of this status: ([a-z, ]+);", inspect.getdoc(getfinalityevents) or "")
         assert promised is not None
         self.assertEqual(re.split(", | or ", promised[1]), [change.value for change in Change])
 

@@ -88,13 +88,13 @@ async def getfinalityevents(
 ) -> FinalityEvents:
     """Changes of status with numbers above ``since``, oldest first; with none yet, wait for one.
 
-    Numbers count up from 1 without gaps while the node runs. Ask with the answer's next to go on, or begin with its
-    last to hear of new ones only.
+    Numbers are those of push: one sequence for events of all kinds, which ascends, over restarts, too. Ask with the
+    answer's next to go on, or begin with its last to hear of new ones only.
 
     :param since: the number after which to begin, 0 for the oldest held
     :param timeout_ms: how long to wait for an event at most, in milliseconds, up to an hour
     :param limit: how many events at most, up to 10,000
-    :param status: only events of this status: pending, certified, final, archived or rejected; empty for all
+    :param status: only events of this status: certified, final, archived or rejected; empty for all
     :returns: the events; missed tells that events after ``since`` are no longer held
     :error -8: a number is out of range, or there is no such status
     """
