@@ -21,7 +21,7 @@ OTHERS = tuple(bytes([n]) * 32 for n in range(1, 20))
 
 
 class Story:
-    """Four silver masternodes, and a bronze one from epoch 3 on; ``paid[e]`` are archived in epoch e, ``open`` final in 4.
+    """Four silver masternodes, a bronze one from epoch 3 on; ``paid[e]`` is archived in epoch e, ``open`` final in 4.
 
     Epochs 1 and 3 have interim blocks.
     """
