@@ -113,7 +113,7 @@ class Following:
                 await self._from_coins()
             else:
                 await self._scanner.blocks(settings.synced + 1, self._chain.tip.height, self._synced)
-        await self._look_at_pool()
+        await self.look_at_pool()
         self._writer.soon()
 
     async def _from_coins(self) -> None:
@@ -131,7 +131,7 @@ class Following:
         self._state.settings.synced = max(height, self._state.settings.synced)
         self._writer.soon()
 
-    async def _look_at_pool(self) -> None:
+    async def look_at_pool(self) -> None:
         """What happened to unarchived transactions while nobody listened."""
         for record in self._state.history.unarchived():
             self._take_status(record.tx)

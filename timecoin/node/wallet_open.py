@@ -27,6 +27,7 @@ from timecoin.rpc.face_wallet import Draft, Funding, Import, ScanInfo, SignResul
 from timecoin.rpc.wallet_errors import WALLET_ERROR, wallet_error
 from timecoin.storage.errors import StorageError
 from timecoin.wallet.balance import Balances
+from timecoin.wallet.book import derive_scripts
 from timecoin.wallet.errors import NoDescriptor, WalletError
 from timecoin.wallet.history import CannotAbandon
 from timecoin.wallet.keyring import Words
@@ -293,7 +294,10 @@ class Wallet:
     async def _import(self, imports: Sequence[Import]) -> None:
         now = self._chain.now_ms() // 1000
         for each in imports:
+            ahead = each.next_index + self.state.book.gap_limit if each.descriptor.is_ranged else each.first + 1
+            end = max(ahead, each.end or 0)
             try:
+                derived = await self._around.in_thread(derive_scripts, each.descriptor.public(), each.first, end)
                 self.state.add_descriptor(
                     each.descriptor,
                     chain=each.chain,
@@ -303,10 +307,12 @@ class Wallet:
                     end=each.end,
                     next_index=each.next_index,
                     label=each.label,
+                    derived=derived,
                 )
             except WalletError as problem:
                 raise wallet_error(problem) from None
         self.state.settings.blank = False
+        await self.following.look_at_pool()
         await self._flush()
 
     # The chain
@@ -322,6 +328,7 @@ class Wallet:
         if first < self._chain.base:
             await self._scanner.coins()
             self.state.settings.missing_below = self._chain.base
+        await self.following.look_at_pool()
         await self._flush()
         return start, end
 

@@ -123,8 +123,12 @@ class WalletState:
         end: int | None = None,
         next_index: int = 0,
         label: str = "",
+        derived: Sequence[bytes] = (),
     ) -> bytes:
-        """Watch a descriptor, or spend from it when it is private (``VaultLocked``); returns its id."""
+        """Watch a descriptor, or spend from it when it is private (``VaultLocked``); returns its id.
+
+        ``derived``: its scripts from ``first`` on, when they were derived in a thread.
+        """
         if descriptor.is_private:
             self.keyring.put(descriptor)
         added = self.book.add(
@@ -136,6 +140,7 @@ class WalletState:
             end=end,
             next_index=next_index,
             label=label,
+            derived=derived,
         )
         self.history.own_again()
         return added
