@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -42,31 +43,34 @@ class ChainNode:
     network, hrp = "devnet", "timed"
 
     def __init__(self, chain: FakeChain) -> None:
-        self.chain = chain
+        self.source = chain
         self.parameters = chain.parameters
 
     def warming_up(self) -> None:
         return None
 
     def now_ms(self) -> int:
-        return self.chain.now_ms()
+        return self.source.now_ms()
+
+    def chain(self) -> Any:
+        return SimpleNamespace(base=self.source.base)
 
     def coin(self, outpoint: OutPoint, include_mempool: bool) -> Coin | None:
-        return self.chain.coins.get(outpoint)
+        return self.source.coins.get(outpoint)
 
     def pool_entry(self, txid: Hash) -> PoolEntry | None:
-        tx = self.chain.pool_tx(txid)
-        return None if tx is None else PoolEntry(tx, 0, 0, 0, self.chain.pool[txid][1])
+        tx = self.source.pool_tx(txid)
+        return None if tx is None else PoolEntry(tx, 0, 0, 0, self.source.pool[txid][1])
 
     def location(self, txid: Hash) -> tuple[int, int] | None:
-        for height, block in enumerate(self.chain.blocks):
+        for height, block in enumerate(self.source.blocks):
             for position, tx in enumerate(block.transactions):
                 if tx.txid == txid:
                     return height, position
         return None
 
     async def block_at(self, height: int) -> Any:
-        return self.chain.read_block(height)
+        return self.source.read_block(height)
 
 
 def descriptor(party: int | None, chain: int) -> str:
@@ -365,3 +369,64 @@ class CosignerTests(PsbtCase):
         self.assertEqual(code, -4)
         self.assertIn("1 of the 2 private keys", says)
         self.assertEqual(self.refusal("signmessage", own, "m", wallet="party None")[0], -4)
+
+
+class SharedWalletTests(PsbtCase):
+    """Three wallets with words of their own make a shared one, each for itself."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for name in ("two", "three"):
+            self.make(name)
+        self.keys = [self.call("getcosignerkey", wallet=name)["key"] for name in ("one", "two", "three")]
+
+    def share(self, name: str, *more: Any) -> Any:
+        """With the keys in another order than the others."""
+        keys = sorted(self.keys, key=lambda key: sha256((name + key).encode()))
+        return self.call("createmultisigwallet", f"shared {name}", 2, keys, *more, wallet=name)
+
+    def test_from_keys_to_a_payment(self) -> None:
+        made = [self.share(name) for name in ("one", "two", "three")]
+        self.assertEqual(len({tuple(each["descriptors"]) for each in made}), 1)
+        self.assertTrue(made[0]["descriptors"][0].startswith("wsh(sortedmulti(2,["))
+        self.give(5 * COIN, self.world.service.get("shared one"))
+        made_psbt = self.fund(wallet="shared one")["psbt"]
+        signed = [
+            self.call("walletprocesspsbt", made_psbt, wallet=f"shared {name}")["psbt"] for name in ("one", "three")
+        ]
+        done = self.call("finalizepsbt", self.call("combinepsbt", signed))
+        self.assertTrue(done["complete"])
+        self.send(done["hex"])
+
+    def test_encrypted_and_found_again_by_a_rescan(self) -> None:
+        self.share("one")
+        self.give(5 * COIN, self.world.service.get("shared one"))
+        self.share("two", "passphrase", 0, True)
+        late: Any = self.world.service.get("shared two")
+        self.assertEqual(len(late.state.history.unspent()), 1)
+        made = self.fund(wallet="shared two")["psbt"]
+        self.assertEqual(self.refusal("walletprocesspsbt", made, wallet="shared two")[0], -13)
+        self.wait(late.unlock("passphrase", 60))
+        half = self.call("walletprocesspsbt", made, wallet="shared two")["psbt"]
+        self.assertTrue(self.call("walletprocesspsbt", half, wallet="shared one")["complete"])
+
+    def test_each_account_has_another_key(self) -> None:
+        self.assertNotEqual(self.call("getcosignerkey", 1, wallet="one")["key"], self.keys[0])
+        keys = [self.call("getcosignerkey", 7, wallet=name)["key"] for name in ("one", "two")]
+        self.assertEqual(self.refusal("createmultisigwallet", "x", 1, keys, wallet="one")[0], -8)
+        made = self.call("createmultisigwallet", "x", 1, keys, "", 7, wallet="one")
+        self.assertIn("/48h/1h/7h/2h]", made["descriptors"][0])
+
+    def test_what_is_refused(self) -> None:
+        private = Account.cosigner(MASTERS[0], DEVNET).reveal_expression()
+        for keys, code, says in (
+            (self.keys[1:], -8, "is not among the keys"),
+            ([self.keys[0], self.keys[0]], -5, "twice"),
+            ([self.keys[0], private], -5, "a key is private"),
+            ([self.keys[0], "nonsense"], -5, ""),
+            (self.keys * 6, -8, "not within 1 to 15"),
+        ):
+            found = self.refusal("createmultisigwallet", "x", 2, keys, wallet="one")
+            self.assertEqual((found[0], says in found[1]), (code, True), found)
+            self.assertNotIn("prv", found[1])
+        self.assertNotIn("x", self.world.service.loaded())

@@ -28,17 +28,24 @@ from timecoin.ledger.networks import DEVNET
 from timecoin.primitives import address
 from timecoin.primitives.transaction import OutPoint, Transaction, TxInput, TxOutput
 from timecoin.rpc.errors import RpcError
-from timecoin.rpc.face_wallet import Draft, Funding
+from timecoin.rpc.face_wallet import Created, Draft, Funding, Import, NewWallet
 from timecoin.rpc.table import Context
 from timecoin.wallet.coins import Coin, Owned
 from timecoin.wallet.descriptors import Descriptor
 from timecoin.wallet.guard import SecondSpend
+from timecoin.wallet.hd import ExtendedSecretKey
+from timecoin.wallet.keyring import Words
+from timecoin.wallet.keys import Account
 from timecoin.wallet.messages import verify_message
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_finalise import extract
 from timecoin.wallet.state import WalletState
+from timecoin.wallet.words import seed
 
 FEE = 30_000
+WORDS = Words("abandon " * 11 + "about", "")
+OWN = Account.cosigner(ExtendedSecretKey.from_seed(seed(*WORDS)), DEVNET).public_expression
+THEIRS = Account.cosigner(ExtendedSecretKey.from_seed(bytes(16)), DEVNET)
 
 
 class OneKeyWallet:
@@ -84,10 +91,32 @@ class OneKeyWallet:
         self.locked += outpoints
         return succeed(None)
 
+    def words(self) -> Deferred[Words]:
+        return fail(self.refuses) if self.refuses else succeed(WORDS)
+
+    def import_descriptors(self, imports: Sequence[Import]) -> Deferred[None]:
+        for each in imports:
+            self.state.add_descriptor(each.descriptor)
+        return succeed(None)
+
+    def encrypt(self, passphrase: str) -> Deferred[None]:
+        assert passphrase == "secret"
+        return succeed(None)
+
+    def rescan(self, first: int, last: int | None) -> Deferred[tuple[int, int]]:
+        assert (first, last) == (0, None)
+        return succeed((0, 1))
+
 
 class OneWallet:
     def __init__(self, wallet: OneKeyWallet) -> None:
         self.wallet = wallet
+
+    def create(self, wanted: NewWallet) -> Deferred[Created]:
+        assert (wanted.name, wanted.blank) == ("shared", True)
+        made = OneKeyWallet()
+        made.name = wanted.name
+        return succeed(Created(made))  # type: ignore[arg-type]
 
     def get(self, name: str | None) -> OneKeyWallet:
         if name == "none":
@@ -165,6 +194,15 @@ def nowhere(method: str, *params: Any) -> list[Case]:
     ]
 
 
+def share(keys: list[str], *more: Any, **rest: Any) -> Case:
+    return Case("createmultisigwallet", ["shared", 2, keys, *more], **{"context": wallet(), **rest})
+
+
+def shared(value: dict[str, Any]) -> None:
+    assert value["name"] == "shared" and "prv" not in str(value)
+    assert all(OWN.partition("]")[2] in each and "sortedmulti(2," in each for each in value["descriptors"]), value
+
+
 CASES = [
     process(result=WHOLE),
     process(True, "ALL", True, False, result=lambda value: value["complete"] and "hex" not in value),
@@ -214,4 +252,18 @@ CASES = [
     Case("signmessage", [own_address(), "x" * 100_001], error=-8, context=wallet()),
     Case("signmessage", [own_address(), "m"], error=-13, context=refusing(-13)),
     *nowhere("signmessage", own_address(), "m"),
+    Case("getcosignerkey", result={"key": OWN}, context=wallet()),
+    Case("getcosignerkey", error=-4, context=refusing(-4)),
+    Case("getcosignerkey", [-1], error=-8, says="from 0 to 1000", context=wallet()),
+    Case("getcosignerkey", error=-13, context=refusing(-13)),
+    *nowhere("getcosignerkey"),
+    share([OWN, THEIRS.public_expression], result=shared),
+    share([THEIRS.public_expression, OWN.replace("h", "'", 4)], "secret", 0, True, result=shared),
+    share([OWN, THEIRS.public_expression], error=-4, context=refusing(-4)),
+    share([OWN, OWN], error=-5, says="twice"),
+    share([OWN, THEIRS.reveal_expression()], error=-5, says="a key is private"),
+    share([THEIRS.public_expression] * 2, error=-8, says="not among the keys"),
+    share([OWN], error=-8, says="2 of 1 keys"),
+    share([OWN, THEIRS.public_expression], error=-13, context=refusing(-13)),
+    *nowhere("createmultisigwallet", "shared", 2, [OWN, THEIRS.public_expression]),
 ]
