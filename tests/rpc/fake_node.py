@@ -127,6 +127,9 @@ class FakeNode:
     def block_at(self, height: int) -> Deferred[Block]:
         return self._here(height) or succeed(self.blocks[height])
 
+    def block_bytes(self, height: int) -> Deferred[bytes]:
+        return self._here(height) or succeed(self.blocks[height].encode())
+
     def _here(self, height: int) -> Deferred[Any] | None:
         return fail(face.BlockPruned()) if height < self.base else None
 

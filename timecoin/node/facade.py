@@ -144,6 +144,10 @@ class Facade(GenesisFacts):
         """The block at a height."""
         return self._storage.block(height).addErrback(_pruned)
 
+    def block_bytes(self, height: int) -> Deferred[bytes]:
+        """The encoded block at a height."""
+        return self._storage.in_reading_thread(self._storage.chain.archive.block, height).addErrback(_pruned)
+
     def transaction_at(self, height: int, position: int) -> Deferred[Transaction]:
         """The transaction at a position of a block."""
         return self._reads.transaction_at(height, position).addErrback(_pruned)

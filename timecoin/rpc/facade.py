@@ -264,6 +264,9 @@ class NodeFacade(Protocol):
     def block_at(self, height: int) -> Deferred[Block]:
         """The block at a height from 0 to the tip's; ``BlockPruned``."""
 
+    def block_bytes(self, height: int) -> Deferred[bytes]:
+        """The encoded block at a height from 0 to the tip's; ``BlockPruned``."""
+
     def transaction_at(self, height: int, position: int) -> Deferred[Transaction]:
         """The transaction at a position of a block of the chain; ``BlockPruned``."""
 

@@ -149,9 +149,9 @@ async def getblock(
     :error -1: the block is below what this node joined with
     """
     height = await find_block(context, blockhash)
-    block = await context.node.block_at(height)
     if verbosity <= 0:
-        return (await context.aside(block.encode)).hex()
+        return (await context.node.block_bytes(height)).hex()
+    block = await context.node.block_at(height)
     header = await shown_header(context, block.header)
     ids = await context.aside(block_ids_json, block, header)
     if verbosity == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from embit.descriptor.checksum import add_checksum
@@ -27,6 +28,7 @@ from timecoin.rpc.results_tx import (
 
 _BLOCK_OVERHEAD_WEIGHT = 4
 _NUMBER_BYTES = 4
+_KEPT_SCRIPTS = 16_384
 #: What stands for work: difficulty 1 of Bitcoin, as nothing here is mined.
 BITS: Final = "1d00ffff"
 TARGET: Final = "00000000ffff" + 52 * "0"
@@ -61,14 +63,21 @@ def script_asm(script: bytes) -> str:
     return f"0 {script[2:].hex()}"
 
 
+@lru_cache(maxsize=_KEPT_SCRIPTS)
+def _address_and_descriptor(script: bytes, hrp: str) -> tuple[str, str]:
+    """The checksums of both take most of the time that showing a transaction takes, and scripts come again."""
+    where = address.encode(script, hrp)
+    return where, add_checksum(f"addr({where})")
+
+
 def script_json(script: bytes, hrp: str) -> ScriptPubKey:
     """An output script: asm, descriptor, hex, address when it has one, type."""
     kind = classify(script)
     if kind in (Kind.P2WPKH, Kind.P2WSH):
-        where = address.encode(script, hrp)
+        where, desc = _address_and_descriptor(script, hrp)
         return {
             "asm": script_asm(script),
-            "desc": add_checksum(f"addr({where})"),
+            "desc": desc,
             "hex": script.hex(),
             "address": where,
             "type": kind.value,
