@@ -20,7 +20,7 @@ from timecoin.rpc.methods_wallet_psbt import updated
 from timecoin.rpc.prevtxs import PrevTxsArg, merge
 from timecoin.rpc.table import Context, method
 from timecoin.rpc.wallet_context import wallet_of
-from timecoin.rpc.wallet_paying import check_amounts, check_estimate, check_not_replaceable
+from timecoin.rpc.wallet_paying import can_complete, check_amounts, check_estimate, check_not_replaceable
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_fields import unsigned
 from timecoin.wallet.raw_signing import Signed
@@ -282,7 +282,7 @@ async def _finish(
     try:
         if options.get("lock_unspents"):
             await wallet.lock_coins(draft.tx.outpoints(), durable=False)
-        if options.get("psbt") or not all(coin.owned.spendable for coin in draft.coins):
+        if options.get("psbt") or not can_complete(wallet, draft):
             return await _as_psbt(context, wallet, draft.tx)
         signed = await wallet.sign(draft.tx)
         if not signed.complete:

@@ -100,6 +100,14 @@ class WalletState:
         places = [place for place in map(self.book.find, scripts) if place is not None]
         return self.keyring.secrets((place.descriptor_id, place.index) for place in places)
 
+    def can_complete(self, script: bytes) -> bool:
+        """Whether the keys here suffice to spend from an own script, without cosigners; ``VaultLocked``."""
+        place = self.book.find(script)
+        if place is None or not self.keyring.holds(place.descriptor_id):
+            return False
+        descriptor = self.keyring.descriptor(place.descriptor_id)
+        return sum(key.is_private for key in descriptor.keys) >= descriptor.threshold
+
     # Making
 
     def add_words(self, words: Words, created: int) -> None:

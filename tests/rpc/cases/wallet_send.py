@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.node.wallet_world import refused
 from tests.rpc.cases import Case
-from tests.rpc.cases.wallet_coins import BAD, MULTISIG, one_of, watching
+from tests.rpc.cases.wallet_coins import BAD, KEYS, MULTISIG, one_of, watching
 from tests.rpc.purses import COIN, OTHER, OTHER_ADDRESS, Purse, coins, lagging, locked, nothing, purse, two, unlocked
 from timecoin.ledger.errors import FeeTooLow
 from timecoin.primitives.script import p2wpkh
@@ -137,6 +137,20 @@ def aborted(made: Purse) -> None:
     made.node.clock.callLater(0.0001, made.wallet.abort_scan)
 
 
+def shared(made: Purse) -> None:
+    """The wallet holds one of the two keys that its coin needs, and change goes to the words' account."""
+    from timecoin.ledger.networks import get
+    from timecoin.primitives.wif import encode_wif
+    from timecoin.rpc.face_wallet import Import
+    from timecoin.wallet.descriptors import Descriptor
+
+    one = encode_wif(bytes([1]) * 32, get("devnet").keys.wif)
+    descriptor = Descriptor.parse(f"wsh(multi(2,{one},{KEYS[1]}))", get("devnet"))
+    made.now(made.wallet.import_descriptors([Import(descriptor, 0, False, 0, 0, None, 0, "")]))
+    made.chain.block(made.chain.gift(descriptor.script(), COIN))
+    made.turn()
+
+
 def descriptors(private: bool) -> Any:
     def check(value: dict[str, Any]) -> None:
         assert [each["internal"] for each in value["descriptors"]] == [False, True], value
@@ -167,6 +181,8 @@ CASES = [
     Case("sendtoaddress", [OTHER_ADDRESS, 0], error=-3, says="Invalid amount for send", context=purse(*FUNDS)),
     Case("sendtoaddress", [OTHER_ADDRESS, 0.00009999], error=-4, says="too small", context=purse(*FUNDS)),
     Case("sendtoaddress", [OTHER_ADDRESS, 1], error=-4, says="disabled", context=purse(watching, watch_only=True)),
+    Case("sendtoaddress", [OTHER_ADDRESS, 0.5], error=-4, says="Others have to sign", context=purse(shared)),
+    Case("send", [{OTHER_ADDRESS: 0.5}], a_psbt, context=purse(shared)),
     Case("sendtoaddress", [BAD, 1], error=-5, context=purse(*FUNDS)),
     Case(
         "sendtoaddress", {"address": OTHER_ADDRESS, "amount": 1, "replaceable": True}, error=-8, context=purse(*FUNDS)
