@@ -42,6 +42,12 @@ class Connection:
 
     client: BlockingClient
     wait_seconds: float | None
+    reach: Callable[[str | None], BlockingClient]
+    wallet: str | None = None
+
+    def using(self, wallet: str | None) -> Connection:
+        """The same node over a connection of its own, for that wallet; None: the only one that is loaded."""
+        return Connection(self.reach(wallet), self.wait_seconds, self.reach, wallet)
 
     def raw(self, method: str, params: Sequence[Any] | dict[str, Any] = ()) -> bytes:
         """The result of a call as JSON text. Raises ``RpcFailure``, ``RpcUnreachable``.
@@ -66,10 +72,12 @@ class Connection:
             fail(problem)
 
 
-def fail(problem: RpcFailure | RpcUnreachable | ConfigError | ValueError) -> NoReturn:
+def fail(problem: RpcFailure | RpcUnreachable | ConfigError | ValueError, hint: str = "") -> NoReturn:
     """End with a message on standard error: status 1, or the RPC error's code without its sign, as bitcoin-cli."""
     if isinstance(problem, RpcFailure):
         click.echo(f"error code: {problem.code}\nerror message:\n{problem.message}", err=True)
+        if hint:
+            click.echo(hint, err=True)
         sys.exit(min(abs(problem.code), 255) or 1)
     click.echo(f"error: {problem}", err=True)
     sys.exit(1)
@@ -101,16 +109,22 @@ def with_node(function: Function) -> Function:
     ) -> Any:
         try:
             where, who = _target(config, url, cookie, user, stdin_password)
-            if wallet is not None:
-                where = f"{where.rstrip('/')}/wallet/{quote(wallet, safe='')}"
-            client = BlockingClient(where, who, timeout, ca_file)
+
+            def reach(name: str | None) -> BlockingClient:
+                return BlockingClient(_wallet_url(where, name), who, timeout, ca_file)
+
+            node = Connection(reach(wallet), wait_timeout if wait else None, reach, wallet)
         except (ConfigError, ValueError) as problem:
             fail(problem)
-        return function(node=Connection(client, wait_timeout if wait else None), **others)
+        return function(node=node, **others)
 
     for option in reversed(_OPTIONS):
         command = option(command)
     return command  # type: ignore[return-value]
+
+
+def _wallet_url(where: str, wallet: str | None) -> str:
+    return where if wallet is None else f"{where.rstrip('/')}/wallet/{quote(wallet, safe='')}"
 
 
 def _target(
@@ -153,7 +167,7 @@ _OPTIONS = (
         help=f"Read the user's password from standard input; else it is in {PASSWORD_VARIABLE}.",
     ),
     click.option("--ca-file", type=_PATH, help="Certificates to trust for https, instead of the system's."),
-    click.option("--rpcwallet", "-rpcwallet", "wallet", help="The wallet to use, by its name."),
+    click.option("--rpcwallet", "-rpcwallet", "--wallet", "wallet", help="The wallet to use, by its name."),
     click.option(
         "--timeout",
         "-rpcclienttimeout",

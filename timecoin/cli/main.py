@@ -18,6 +18,7 @@ PLACES = {
     "rpcauth": "timecoin.cli.rpcauth:rpcauth",
     "simulate": "timecoin.cli.simulate:simulate",
     "verify-proof": "timecoin.cli.verify_proof:verify_proof",
+    "wallet": "timecoin.cli.wallet:wallet",
 }
 
 
