@@ -81,6 +81,12 @@ class Values(SynchronousTestCase):
         self.assertEqual(config.rpc_endpoints, ())
         self.assertEqual(config.storage.pack_hours, 0)
 
+    def test_wallets(self) -> None:
+        config = read("[wallet]\nload = shop, my savings,shop\n")
+        self.assertEqual(config.wallet.load, ("shop", "my savings"))
+        self.assertEqual(config.wallet_dir, config.data_dir / "wallets")
+        self.assertEqual(read("[wallet]\ndir = /srv/w\n").wallet_dir, Path("/srv/w"))
+
     def test_none_is_no_endpoint(self) -> None:
         self.assertEqual(read("[p2p]\nlisten = none\n").p2p_endpoints, ())
 
@@ -181,6 +187,8 @@ class Complaints(SynchronousTestCase):
             "[rpc]\nlisten = ssl:1:interface=127.0.0.1": "needs privateKey=FILE",
             "[rpc]\nlisten = ssl:1:interface=127.0.0.1:privateKey=a.pem": "paths that begin with /",
             "[rpc]\nlisten = ssl:1:interface=127.0.0.1:privateKey=/a.pem:sslmethod=TLSv1_METHOD": "would allow old TLS",
+            "[wallet]\nload = shop, ../up": "must be names of wallets",
+            "[wallet]\ngap_limit = 0": "must be a whole number from 1",
             "[signing]\nbackend = openssl": "must be one of coincurve, ecdsa",
             "[storage]\ncoins = /var/coins.fs": "must be a zodburi URI",
             "[storage]\ncoins = postgresql://x": "must be a zodburi URI",

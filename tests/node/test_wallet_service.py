@@ -177,6 +177,23 @@ class Paying(WalletCase):
         self.chain.block()
         self.pay(COIN)
 
+    def test_another_coin_is_taken_when_one_stands_at_the_end_of_a_line(self) -> None:
+        self.give(10 * COIN)
+        for _ in range(26):
+            self.pay(COIN // 10)
+        other = self.give(COIN)
+        self.assertEqual(self.pay(COIN // 2).outpoints(), (other.outpoint(0),))
+
+    def test_lines_that_add_up(self) -> None:
+        for _ in range(2):
+            self.give(COIN)
+        for _ in range(15):
+            for outpoint in [coin.outpoint for coin in self.wallet.state.history.unspent()]:
+                self.pay(COIN // 100, inputs=(outpoint,), add_inputs=False)
+        self.fails(-6, self.wallet.fund([TxOutput(COIN + COIN // 2, OTHER)], Funding()))
+        self.chain.block()
+        self.pay(COIN + COIN // 2)
+
     def test_two_payments_at_once_take_different_coins(self) -> None:
         self.give()
         self.give()

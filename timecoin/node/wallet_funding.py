@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from random import SystemRandom
 from typing import Final
@@ -79,11 +80,14 @@ class Funder:
         script = outputs[0].script if funding.all_to else funding.change_script or self._peek_change()
         try:
             built = await self._build(outputs, funding, rate, script)
+            if self._is_too_long(built):
+                # Coins of several lines add their ancestors up; archived ones have none.
+                archived = replace(funding, least_depth=max(1, funding.least_depth))
+                built = await self._build(outputs, archived, rate, script)
         except InsufficientFunds:
-            raise RpcError(INSUFFICIENT_FUNDS, "Insufficient funds") from None
+            raise self._short(funding) from None
         except (TooLarge, TooSmallToPayFee) as problem:
             raise RpcError(WALLET_ERROR, str(problem)) from None
-        self._check_ancestors(built)
         tx = built.tx
         if built.change_position is not None and funding.change_script is None:
             # Another one than was reckoned with, if that was handed out meanwhile; their sizes are the same.
@@ -145,22 +149,26 @@ class Funder:
         raise problem
 
     def _candidates(self, funding: Funding, statuses: Sequence[str]) -> Iterator[Candidate]:
-        trusted: dict[bytes, bool] = {}
+        usable: dict[bytes, bool] = {}
         for coin in self._state.history.unspent():
             if coin.outpoint in funding.inputs or not self._is_free(coin, funding):
                 continue
             status = self._state.history.status_of(coin)
             if status not in statuses:
                 continue
-            if status not in _FINAL and not (funding.include_unsafe or self._trusted(coin, trusted)):
+            if status != "archived" and not self._usable(coin, status in _FINAL or funding.include_unsafe, usable):
                 continue
             weight = self._weight(coin.script)
             if weight is not None:
                 yield Candidate(coin.outpoint, coin.value, weight)
 
-    def _trusted(self, coin: Coin, known: dict[bytes, bool]) -> bool:
+    def _usable(self, coin: Coin, safe: bool, known: dict[bytes, bool]) -> bool:
+        """Whether a coin that is not archived may be relied on, and its line of ancestors can be longer by one."""
         if coin.txid not in known:
-            known[coin.txid] = self._state.history.is_trusted(coin.txid)
+            line = len(self._state.history.unarchived_ancestors([coin.txid]))
+            known[coin.txid] = line <= self._chain.parameters.max_chain and (
+                safe or self._state.history.is_trusted(coin.txid)
+            )
         return known[coin.txid]
 
     def _is_free(self, coin: Coin, funding: Funding) -> bool:
@@ -210,13 +218,18 @@ class Funder:
         assert coin is not None
         return coin
 
-    def _check_ancestors(self, built: Built) -> None:
+    def _is_too_long(self, built: Built) -> bool:
         parents = {outpoint[:32] for outpoint in built.tx.outpoints()}
-        if len(self._state.history.unarchived_ancestors(parents)) > self._chain.parameters.max_chain:
-            reason = (
-                "Too many of the coins are not archived yet (too-long-mempool-chain): try again after the next block"
-            )
-            raise RpcError(WALLET_ERROR, reason)
+        return len(self._state.history.unarchived_ancestors(parents)) > self._chain.parameters.max_chain
+
+    def _short(self, funding: Funding) -> RpcError:
+        """Why the coins do not suffice: there are none, or they wait for the next block."""
+        most = self._chain.parameters.max_chain
+        for coin in self._state.history.unspent():
+            if self._is_free(coin, funding) and len(self._state.history.unarchived_ancestors([coin.txid])) > most:
+                reason = f"Coins stand behind {most} transactions that are not archived (too-long-mempool-chain)"
+                return RpcError(WALLET_ERROR, f"{reason}: try again after the next block, or keep more than one coin")
+        return RpcError(INSUFFICIENT_FUNDS, "Insufficient funds")
 
 
 def _with_script(tx: Transaction, index: int, script: bytes) -> Transaction:
