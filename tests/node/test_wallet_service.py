@@ -116,6 +116,13 @@ class Receiving(WalletCase):
         record = self.wallet.state.history.get(tx.txid)
         self.assertEqual((record.height, record.block_hash), (1, self.chain.state.block_hash))
 
+    def test_a_certificate_that_lapsed(self) -> None:
+        tx = self.chain.take(self.chain.gift(self.address()), Status.CERTIFIED)
+        self.chain.pool[tx.txid] = (tx, "pending")
+        self.chain.block(self.chain.gift(OTHER), closing=True)
+        self.world.settle()
+        self.assertEqual(self.mine(), (COIN, 0, 0, 0))
+
     def test_a_rejected_one_is_gone(self) -> None:
         tx = self.chain.take(self.chain.gift(self.address()))
         self.chain.reach(tx.txid, Status.REJECTED, "conflict")

@@ -133,8 +133,7 @@ class Following:
 
     async def look_at_pool(self) -> None:
         """What happened to unarchived transactions while nobody listened."""
-        for record in self._state.history.unarchived():
-            self._take_status(record.tx)
+        self.refresh()
         waiting = iter(list(self._chain.pool_ids()))
         while txids := list(islice(waiting, _POOL_SLICE)):
             for txid in txids:
@@ -142,6 +141,12 @@ class Following:
                 if tx is not None and self._state.history.touches(tx):
                     self._take_status(tx)
             await self._turn()
+
+    def refresh(self) -> None:
+        """Ask the node where own unarchived transactions stand: no event tells of a certificate that lapsed with its
+        epoch."""
+        for record in self._state.history.unarchived():
+            self._take_status(record.tx)
 
     def _take_status(self, tx: Transaction) -> None:
         found = self._chain.status(tx.txid)

@@ -121,6 +121,7 @@ class Wallet:
         """A block was applied; an opening lets coins be signed again, and what is pending is sent again."""
         self.following.block(header, coinbase)
         if header.closing:
+            self.following.refresh()
             self.state.note_guard(dict(self.state.guard.prune(self._chain.tip.epoch)))
             self._signer.again_in_background()
 
