@@ -100,9 +100,12 @@ class Net:
             self._ports += 1
             near = IPv4Address("TCP", endpoint.source, self._ports)
             far = IPv4Address("TCP", endpoint.host, endpoint.port)
-            client = factory.buildProtocol(far)
             server = self.nodes[name].accept_factory().buildProtocol(near)
-            assert client is not None and server is not None
+            if server is None:
+                done.errback(ConnectionRefusedError())
+                continue
+            client = factory.buildProtocol(far)
+            assert client is not None
             self.wires.append(Wire(client, server, near, far))
             done.callback(client)
         return bool(waiting)

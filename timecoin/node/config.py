@@ -234,6 +234,12 @@ class StorageSection:
         kinds.boolean(),
         "Whether to make snapshots of all coins for nodes that join, and to keep the last two.",
     )
+    address_index: bool = key(
+        "no",
+        kinds.boolean(),
+        "Whether to keep an index of addresses for explorers (getaddressbalance and others). It is built in the "
+        "background from all blocks, in addresses.fs, which may be deleted when it is switched off.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from twisted.web.client import Agent
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.ledger.genesis import Genesis, GenesisError
 from timecoin.node import halt_proof, settings_bindings
+from timecoin.node.address_service import AddressService
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.coin_scans import CoinScans
 from timecoin.node.config import Config, ConfigError
@@ -39,7 +40,7 @@ from timecoin.node.p2p_settings import p2p_config
 from timecoin.node.proofs import ProofSource
 from timecoin.node.readiness import Readiness
 from timecoin.node.reports import Reports
-from timecoin.node.root import Child, RootService, Step
+from timecoin.node.root import Child, RootService, StartRefused, Step
 from timecoin.node.rpc_options import rpc_options
 from timecoin.node.settings import Settings
 from timecoin.node.settings_file import SETTINGS_FILE, read_kept, write_kept
@@ -52,6 +53,7 @@ from timecoin.node.warm_up import WarmingUp
 from timecoin.ops.logs import Levels
 from timecoin.ops.metrics import MetricsService, NodeMetrics
 from timecoin.ops.ticks import ReactorTickMonitor
+from timecoin.p2p.banfile import BanFileUnreadable
 from timecoin.p2p.handshake import Identity, Masternode
 from timecoin.p2p.netaddress import NetAddress, parse_address
 from timecoin.p2p.service import P2PService
@@ -108,7 +110,10 @@ class _Listening(Service):
     def startService(self) -> Deferred[None]:
         """Start and wait for the ports."""
         super().startService()
-        self._inner.startService()
+        try:
+            self._inner.startService()
+        except BanFileUnreadable as problem:
+            raise StartRefused(f"{problem}: mend it, or delete it and nobody is banned") from None
         return self._inner.listening.addCallback(lambda _: None)
 
     def stopService(self) -> Deferred[None]:
@@ -154,6 +159,7 @@ class Node:
                 Step("consensus", Later(self._make_consensus)),
                 Step("p2p", Later(self._make_p2p)),
                 Step("wallets", Later(self._make_wallets), 30.0),
+                *([Step("addresses", Later(self._make_addresses), 30.0)] if config.storage.address_index else []),
                 Step("rpc", Later(self._make_rpc)),
                 *([Step("push", Later(self._make_push))] if self._pushes else []),
                 Step("metrics", MetricsService(reactor, self.metrics, config.metrics_endpoints)),
@@ -165,6 +171,7 @@ class Node:
         )
         self.joining: Joining
         self.events: EventService | None = None
+        self.addresses: AddressService | None = None
         self.consensus: ConsensusService
         self.sync: ChainSync
         self.intake: Intake
@@ -396,12 +403,24 @@ class Node:
             stop=self._reactor.stop,
         )
 
+    def _make_addresses(self) -> AddressService:
+        self.addresses = AddressService(
+            self._reactor,
+            self._config.data_dir,
+            self._genesis.chain_id,
+            self.storage,
+            self.feed,
+            lambda: self.consensus.participant.finality.pool,
+        )
+        return self.addresses
+
     def _make_rpc(self) -> RpcService:
         add_gauges(self.metrics, self.storage, self.consensus, self.sync, self.p2p)
         service = self._rpc_service(self.facade)
         service.context.wallets = self.wallets
         service.context.insight = NodeInsight(self.consensus, self.storage)
         service.context.operator = self._operator_identity()
+        service.context.addresses = self.addresses
         service.context.network = NodeNetwork(
             self.p2p, self.consensus.gossip.view, self._genesis.network_info.p2p_port, self._config.p2p.onion
         )

@@ -25,7 +25,8 @@ class P2PConfig:
 
     ``listen``: endpoint strings; ``pinned``: ``nodeid@host:port`` or ``host:port``; ``seeds``: addresses of
     the genesis file; ``seed_urls``: HTTPS seed lists; ``address_file``: where the address book is kept (None:
-    nowhere); ``ban_file``: where the operator's bans are (None: nowhere); ``allow_private``: private and loopback addresses are fine (devnets).
+    nowhere); ``ban_file``: where the operator's bans are (None: nowhere); ``allow_private``: private and loopback
+    addresses are fine (devnets).
     """
 
     listen: tuple[str, ...] = ()

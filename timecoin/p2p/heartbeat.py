@@ -9,8 +9,8 @@ from timecoin.p2p.reasons import Code
 
 
 class Heartbeat:
-    """One peer's signs of life. ``rtt_ms``, ``least_rtt_ms`` and ``offset_ms`` (its clock minus ours) are None before the first
-    pong.
+    """One peer's signs of life. ``rtt_ms``, ``least_rtt_ms`` and ``offset_ms`` (its clock minus ours) are None before
+    the first pong.
     """
 
     __slots__ = (

@@ -55,8 +55,9 @@ class Peer(FrameProtocol):
     ``masternode_id`` (proven, or None), ``inbound`` (it dialled us), ``address`` (where it is as seen from
     here; None off IP), ``listen`` (where it says it takes connections), ``rtt_ms`` and ``clock_offset_ms``
     (its clock minus ours; both None before the first pong), ``last_sent`` (when the last message was written or
-    queued; ms), ``number`` (its place among all connections of this run, from 0), ``last_of`` (when the last message of
-    each class came, by `RateClass`; ms, 0: never), ``closed`` (fires with the `CloseReason` when the connection is really gone).
+    queued; ms), ``number`` (its place among all connections of this run, from 0), ``last_of`` (when the last message
+    of each class came, by `RateClass`; ms, 0: never), ``closed`` (fires with the `CloseReason` when the connection is
+    really gone).
     """
 
     def __init__(

@@ -38,7 +38,7 @@ from timecoin.p2p.limits import scaled
 from timecoin.p2p.messages import Addr, GetAddr, Message, encode_frame
 from timecoin.p2p.netaddress import NetAddress, from_transport
 from timecoin.p2p.peer import Peer
-from timecoin.p2p.reasons import CloseReason, Code, Refused, VIOLATIONS
+from timecoin.p2p.reasons import VIOLATIONS, CloseReason, Code, Refused
 from timecoin.p2p.seeds import SeedError, fetch_seeds
 from timecoin.p2p.tls import NodeTLS
 from timecoin.p2p.traffic import Traffic
@@ -325,7 +325,7 @@ class P2PService(Service):
     def is_banned(self, address: NetAddress | None, node_id: bytes | None) -> bool:
         """Tell whether the operator banned this address, or a network it is in, or this node key."""
         now = self.wall_ms() // 1000
-        return self.bans.holds_address(address, now) or bool(node_id) and self.bans.holds_key(node_id or b"", now)
+        return self.bans.holds_address(address, now) or (bool(node_id) and self.bans.holds_key(node_id or b"", now))
 
     def _forbids(self, target: Target) -> bool:
         return not self.active or self.is_banned(target.address, target.node_id)

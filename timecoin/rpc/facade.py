@@ -281,7 +281,7 @@ class NodeFacade(Protocol):
         """How many transactions the chain holds up to a height; None when blocks before it are not here."""
 
     def subsidy(self, header: Header) -> Deferred[int]:
-        """What a block may create in base units (protocol.md section 7): 0 of an interim block, allocations of block 0."""
+        """What a block may create in base units (protocol.md section 7): an interim one 0, block 0 its allocations."""
 
     def next_block(self, timeout_ms: int | None) -> Deferred[None]:
         """Fires when the next block is applied, at the latest after ``timeout_ms``; RPC error -1 when too many wait."""

@@ -25,7 +25,7 @@ class TooMuch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """How far the index is: of ``tip`` blocks it holds those up to ``height``; ``problem`` says why it goes no further."""
+    """How far the index is: blocks up to ``height`` of ``tip``; ``problem`` says why it goes no further."""
 
     synced: bool
     height: int

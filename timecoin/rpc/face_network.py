@@ -14,7 +14,7 @@ from timecoin.primitives.hashes import Hash
 
 
 class NetworkRefused(Exception):
-    """What was asked for is not possible; the text says why. ``kind``: what is wrong, for the caller's error code."""
+    """What was asked for is not possible; the text says why. ``kind`` says what is wrong, for the error code."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)

@@ -1,7 +1,7 @@
 """RPC methods about addresses, for explorers: answered by an index that is off by default ([storage] address_index).
 
-The forms are those of Dash and of insight: amounts are whole base units under ``satoshis``. What is archived and what is
-not are kept apart: sums are of archived blocks, unarchived transactions stand beside them by their status.
+The forms are those of Dash and of insight: amounts are whole base units under ``satoshis``. What is archived and what
+is not are kept apart: sums are of archived blocks, unarchived transactions stand beside them by their status.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class UnspentOutput(TypedDict):
 
 
 class CoinSetInfo(TypedDict):
-    """Figures of all unspent coins. ``bogosize`` is Core's meaningless measure of size, ``muhash`` the commitment in the
-    header of that block, ``disk_size`` of the plain files of all storages."""
+    """Figures of all unspent coins. ``bogosize`` is Core's meaningless measure of size, ``muhash`` the commitment in
+    the header of that block, ``disk_size`` of the plain files of all storages."""
 
     height: int
     bestblock: HashText

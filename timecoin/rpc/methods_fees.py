@@ -38,7 +38,7 @@ class SmartFee(TypedDict):
 
 
 class Horizon(TypedDict):
-    """An estimate from the pool as it is now: no past is kept (``decay`` 0), targets count single blocks (``scale``)."""
+    """An estimate from the pool as it is now: no past is kept (``decay`` 0), targets are in blocks (``scale`` 1)."""
 
     feerate: Amount
     decay: float
