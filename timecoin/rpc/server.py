@@ -27,6 +27,7 @@ from timecoin.rpc.caller import Caller
 from timecoin.rpc.dispatch import Dispatcher, Reply
 from timecoin.rpc.outgoing import PIECE, Outgoing
 from timecoin.rpc.quick import recognise
+from timecoin.rpc.turns import Turns, is_urgent
 
 _REFUSAL_DELAY = 0.25
 _MAX_HELD = 1 << 16
@@ -117,9 +118,18 @@ class RpcRequest(http.Request):
         if self.method != b"POST":
             self._reply(Reply(405, b"JSONRPC server handles only POST requests"))
         else:
-            self._answer(self.content.read(), self.channel.grant(self._user, wallet))
+            self._take_turn(self.content.read(), self.channel.grant(self._user, wallet))
+
+    def _take_turn(self, body: bytes, grant: Grant) -> None:
+        turns = self.channel.factory.turns
+        if turns.is_open:
+            self._answer(body, grant)
+        else:
+            turns.wait(lambda: self._answer(body, grant), is_urgent(body))
 
     def _answer(self, body: bytes, grant: Grant) -> None:
+        if self._disconnected:
+            return
         answer = self.channel.factory.dispatcher.answer(body, grant)
         if isinstance(answer, Reply):
             self._reply(answer)
@@ -160,6 +170,7 @@ class RpcChannel(http.HTTPChannel):
     _begun = 0.0
     _answering: Deferred[Any] | None = None
     _outgoing: Outgoing | None = None
+    _has_turn = False
     _known: tuple[bytes, bytes, Grant] | None = None
 
     def __init__(self) -> None:
@@ -275,8 +286,13 @@ class RpcChannel(http.HTTPChannel):
             grant = self._admit(request.path, request.authorization)
             if grant is None or len(request.body) > self.factory.limits.request_bytes:
                 return data
-            data = data[request.end :]
             self._waiting = True
+            if not (self._has_turn or self.factory.turns.is_open):
+                self._hold(data)
+                self.factory.turns.wait(self._turn, is_urgent(request.body))
+                return b""
+            self._has_turn = False
+            data = data[request.end :]
             answer = self.factory.dispatcher.answer(request.body, grant)
             if isinstance(answer, Reply):
                 self._respond(answer)
@@ -287,6 +303,12 @@ class RpcChannel(http.HTTPChannel):
                 self._hold(data)
                 return b""
         return data
+
+    def _turn(self) -> None:
+        """The next turn of the reactor: one request that waited for it is answered."""
+        self._has_turn = True
+        if self in self.factory.channels:
+            self._responded()
 
     def _admit(self, path: bytes, header: bytes) -> Grant | None:
         """The grant for a header that this connection has not shown to be another's; None leaves it to
@@ -351,6 +373,7 @@ class RpcFactory(http.HTTPFactory):
         self.gate = gate
         self.limits = limits
         self.channels: set[RpcChannel] = set()
+        self.turns = Turns(reactor)
         #: Paths served by others, whose users were admitted here (push).
         self.streams: dict[bytes, Callable[[RpcRequest, Grant], None]] = {}
 
