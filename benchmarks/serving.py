@@ -16,11 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as _reactor_module
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import clientFromString, connectProtocol
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 
 from benchmarks.figures import percentile
@@ -31,6 +35,7 @@ from timecoin.primitives.hashes import hash160, parse_display
 from timecoin.primitives.script import p2wpkh
 from timecoin.primitives.transaction import make_outpoint
 from timecoin.rpc.async_client import AsyncClient
+from timecoin.rpc.cookie import basic, read_cookie
 
 reactor: Any = _reactor_module
 PARALLEL = 1_000
@@ -39,16 +44,65 @@ CONNECTIONS = 100
 FILL_RATE = 700
 
 
+class Asker(Protocol):
+    """A connection that asks prepared requests one after the other and only counts what comes back: the reader must
+    not take the processor from the nodes."""
+
+    def __init__(self) -> None:
+        self._requests: deque[bytes] = deque()
+        self._done: Deferred[None] | None = None
+        self._head = b""
+        self._left = 0
+        self.answers = self.errors = self.bytes = 0
+
+    def ask(self, requests: Iterable[bytes]) -> Deferred[None]:
+        """Fires when all are answered."""
+        self._requests.extend(requests)
+        self._done = Deferred()
+        self._next()
+        return self._done
+
+    def _next(self) -> None:
+        if self._requests:
+            assert self.transport is not None
+            self.transport.write(self._requests.popleft())
+        elif self._done is not None:
+            done, self._done = self._done, None
+            done.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Part of an answer."""
+        self.bytes += len(data)
+        if not self._left:
+            head, end, data = (self._head + data).partition(b"\r\n\r\n")
+            if not end:
+                self._head = head
+                return
+            self._head = b""
+            self.errors += not head.startswith(b"HTTP/1.1 200")
+            self._left = int(head.lower().rpartition(b"content-length:")[2].split()[0])
+        self._left -= len(data)
+        if self._left <= 0:
+            self.answers += 1
+            self._next()
+
+
 class Reader:
     """The process that reads: until SIGTERM, then it prints what it read."""
 
     def __init__(self, node: dict[str, Any], block: str, txids: list[str]) -> None:
-        self._clients = [AsyncClient(reactor, node["rpc"], Path(node["cookie"])) for _ in range(CONNECTIONS)]
-        self._single = AsyncClient(reactor, node["rpc"], Path(node["cookie"]))
-        self._block = block
-        self._txids = txids
+        self._endpoint = clientFromString(reactor, "tcp:" + node["rpc"].removeprefix("http://"))
+        self._head = b"POST / HTTP/1.1\r\nHost: node\r\nAuthorization: %b\r\n" % basic(
+            read_cookie(Path(node["cookie"]))
+        )
+        self._block = self._request("getblock", [block, 2])
+        self._statuses_asked = [self._request("gettxstatus", [txid]) for txid in txids]
         self._stopped = False
         self.counts = {"blocks": 0, "statuses": 0, "bytes": 0, "errors": 0, "slowest_round_ms": 0}
+
+    def _request(self, method: str, params: list[Any]) -> bytes:
+        body = json.dumps({"method": method, "params": params, "id": 1}).encode()
+        return self._head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
     def stop(self, *_: object) -> None:
         """SIGTERM."""
@@ -56,35 +110,24 @@ class Reader:
 
     async def run(self) -> None:
         """Both kinds of reading side by side."""
-        await gatherResults([Deferred.fromCoroutine(work) for work in (self._blocks(), self._statuses())])
+        askers = [await connectProtocol(self._endpoint, Asker()) for _ in range(CONNECTIONS + 1)]
+        await gatherResults([Deferred.fromCoroutine(w) for w in (self._blocks(askers[0]), self._rounds(askers[1:]))])
+        self.counts["blocks"] = askers[0].answers
+        self.counts["statuses"] = sum(each.answers for each in askers[1:])
+        self.counts["bytes"] = sum(each.bytes for each in askers)
+        self.counts["errors"] = sum(each.errors for each in askers)
 
-    async def _blocks(self) -> None:
-        body = json.dumps({"method": "getblock", "params": [self._block, 2], "id": 1}).encode()
+    async def _blocks(self, asker: Asker) -> None:
         while not self._stopped:
-            status, answer = await self._single.post(body)
-            self.counts["blocks"] += status == 200
-            self.counts["errors"] += status != 200
-            self.counts["bytes"] += len(answer)
+            await asker.ask([self._block])
 
-    async def _statuses(self) -> None:
-        share = PARALLEL // CONNECTIONS
+    async def _rounds(self, askers: list[Asker]) -> None:
         while not self._stopped:
             begun = time.monotonic()
-            works = [
-                Deferred.fromCoroutine(self._some(client, self._txids[number * share : (number + 1) * share]))
-                for number, client in enumerate(self._clients)
-            ]
-            await gatherResults(works)
+            await gatherResults([asker.ask(self._statuses_asked[n::CONNECTIONS]) for n, asker in enumerate(askers)])
             took = time.monotonic() - begun
             self.counts["slowest_round_ms"] = max(self.counts["slowest_round_ms"], round(1000 * took))
             await deferLater(reactor, max(0.0, 1.0 - took))
-
-    async def _some(self, client: AsyncClient, txids: list[str]) -> None:
-        for txid in txids:
-            body = json.dumps({"method": "gettxstatus", "params": [txid], "id": 1}).encode()
-            status, _ = await client.post(body)
-            self.counts["statuses"] += status == 200
-            self.counts["errors"] += status != 200
 
 
 def read(order: dict[str, Any]) -> None:
