@@ -117,6 +117,7 @@ class PoolTests(SynchronousTestCase):
         a, b, c, d = self.family()
         pool, size = self.pool, sum(each.size for each in (a, b, c, d))
         self.assertEqual((pool.serialized, pool.fees), (size, 400_000))
+        self.assertEqual(pool.vsize, sum(each.tx.vsize for each in (a, b, c, d)))
         pool.certify(a)
         pool.certify(b)
         self.assertEqual((pool.certified, pool.final), (2, 0))
@@ -131,4 +132,4 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual((pool.certified, pool.final, b.certified), (0, 2, False))
         for each in (d, c, b, a):
             pool.remove(each)
-        self.assertEqual((pool.serialized, pool.fees, pool.certified, pool.final, pool.bytes), (0,) * 5)
+        self.assertEqual((pool.serialized, pool.vsize, pool.fees, pool.certified, pool.final, pool.bytes), (0,) * 6)

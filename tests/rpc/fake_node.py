@@ -71,7 +71,7 @@ class FakeNode:
         self.statuses: dict[Hash, face.TxStatus] = {}
         self.watching: list[Deferred[None]] = []
         self.rates: list[tuple[int, int]] = []
-        self.pool_stats = face.PoolStats(2, 444, 5_332, 1 << 20, 56_800, 100)
+        self.pool_stats = face.PoolStats(2, 444, 282, 5_332, 1 << 20, 56_800, 100)
         self.waiting: list[Deferred[face.TxStatus | None]] = []
         self.asked_events: list[tuple[int, int, int]] = []
         self.masternode_id: Hash | None = NETWORK.genesis.registration_id(0)

@@ -313,7 +313,7 @@ class TransactionTests(MethodCase):
 class PoolTests(MethodCase):
     def test_info(self) -> None:
         info = self.call("getmempoolinfo")
-        self.assertEqual((info["size"], info["bytes"], info["usage"]), (2, 444, 5_332))
+        self.assertEqual((info["size"], info["bytes"], info["usage"]), (2, 282, 5_332))
         self.assertEqual((info["total_fee"], info["minrelaytxfee"]), (Decimal("0.000568"), Decimal("0.001")))
 
     def test_list(self) -> None:

@@ -190,6 +190,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert len(pool) == len(model)
         assert pool.bytes == self.memory()
         assert pool.serialized == sum(known.entry.tx.size for known in model)
+        assert pool.vsize == sum(known.entry.tx.vsize for known in model)
         assert pool.fees == sum(known.entry.fee for known in model)
         assert pool.final == sum("final" in known.marks for known in model)
         assert pool.certified == sum("certified" in known.marks and "final" not in known.marks for known in model)

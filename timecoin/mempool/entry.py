@@ -41,6 +41,7 @@ class Entry:
         "tx",
         "txid",
         "voted",
+        "vsize",
     )
 
     def __init__(self, tx: Transaction, coins: tuple[Coin, ...], fee: int, now: int) -> None:
@@ -50,7 +51,8 @@ class Entry:
         self.coins = coins
         self.fee = fee
         self.size = tx.size
-        self.rate = fee * 1_000_000 // tx.vsize
+        self.vsize = tx.vsize
+        self.rate = fee * 1_000_000 // self.vsize
         self.first_seen = now
         self.local = False
         self.order = 0

@@ -23,7 +23,7 @@ class Pool:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.bytes = self.serialized = self.fees = 0
+        self.bytes = self.serialized = self.vsize = self.fees = 0
         self.certified = self.final = 0
         self._entries: dict[Hash, Entry] = {}
         self._spender: dict[OutPoint, Entry] = {}
@@ -98,6 +98,7 @@ class Pool:
     def _count(self, entry: Entry, sign: int) -> None:
         self.bytes += sign * entry.memory
         self.serialized += sign * entry.size
+        self.vsize += sign * entry.vsize
         self.fees += sign * entry.fee
         self._tally(entry, sign)
 

@@ -200,6 +200,7 @@ class Facade(GenesisFacts):
         return face.PoolStats(
             count=len(pool),
             bytes=pool.serialized,
+            vsize=pool.vsize,
             usage=pool.bytes,
             max_bytes=pool.max_bytes,
             total_fee=pool.fees,

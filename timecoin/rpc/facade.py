@@ -65,11 +65,12 @@ class PoolEntry:
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """The pool as a whole: bytes are serialised, ``usage`` is an estimate of memory; rates are units per
-    vbyte."""
+    """The pool as a whole: ``bytes`` serialised, ``vsize`` in vbytes, ``usage`` an estimate of memory; rates are units
+    per vbyte."""
 
     count: int
     bytes: int
+    vsize: int
     usage: int
     max_bytes: int
     total_fee: int

@@ -24,7 +24,7 @@ _MAX_FAMILY: Final = 1_000
 
 
 class PoolInfo(TypedDict):
-    """Figures of the pool; rates in TIME per 1,000 vbytes, sizes in bytes."""
+    """Figures of the pool; rates in TIME per 1,000 vbytes, ``bytes`` in vbytes, other sizes in bytes."""
 
     loaded: bool
     size: int
@@ -118,7 +118,7 @@ def getmempoolinfo(context: Context) -> PoolInfo:
     return {
         "loaded": True,
         "size": stats.count,
-        "bytes": stats.bytes,
+        "bytes": stats.vsize,
         "usage": stats.usage,
         "total_fee": amount(stats.total_fee),
         "maxmempool": stats.max_bytes,

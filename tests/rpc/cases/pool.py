@@ -28,12 +28,12 @@ def spent(node: FakeNode) -> dict[str, Any]:
 
 def crowded(node: FakeNode) -> None:
     """10 MB wait, each payment of 1,000 vbytes; the first of them pay most."""
-    node.pool_stats = PoolStats(10_000, 10_000_000, 10_000_000, 1 << 28, 10**9, 100)
+    node.pool_stats = PoolStats(10_000, 10_000_000, 10_000_000, 10_000_000, 1 << 28, 10**9, 100)
     node.rates = [(1_000_000 - n, 1_000) for n in range(10_000)]
 
 
 def full(node: FakeNode) -> None:
-    node.pool_stats = PoolStats(2, 444, 5_332, 1 << 20, 56_800, 250)
+    node.pool_stats = PoolStats(2, 444, 282, 5_332, 1 << 20, 56_800, 250)
 
 
 CASES = [
@@ -42,6 +42,8 @@ CASES = [
         result=lambda info: (
             (str(info["mempoolminfee"]), str(info["minrelaytxfee"])) == ("0.00100000",) * 2
             and info["incrementalrelayfee"] == info["minrelaytxfee"]
+            # As Core's, virtual sizes: explorers add up those of getmempoolentry and compare.
+            and info["bytes"] == 282
         ),
     ),
     Case("getmempoolinfo", node=full, result=lambda info: info["mempoolminfee"] > info["minrelaytxfee"]),
