@@ -350,15 +350,14 @@ class Facade(GenesisFacts):
 
     def peers(self) -> Sequence[face.PeerInfo]:
         """The connections, oldest first."""
-        ordered = sorted(self._p2p.peers, key=lambda peer: peer.connected_at)
-        return [self._peer(number, peer) for number, peer in enumerate(ordered)]
+        return [self._peer(peer) for peer in sorted(self._p2p.peers, key=lambda peer: peer.number)]
 
-    def _peer(self, number: int, peer: Any) -> face.PeerInfo:
+    def _peer(self, peer: Any) -> face.PeerInfo:
         view = self._consensus.gossip.view(peer)
         hello = peer.greeting.hello
         total = peer.traffic.total()
         return face.PeerInfo(
-            number=number,
+            number=peer.number,
             address=str(peer.address or ""),
             inbound=peer.inbound,
             node_id=peer.node_id,

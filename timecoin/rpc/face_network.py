@@ -25,8 +25,8 @@ class NetworkRefused(Exception):
 class PeerDetails:
     """One connection. Times and counts are None or 0 before the first; ``number`` is never used twice in a run.
 
-    ``purpose``: inbound, manual (pinned or added), or outbound-full-relay. ``messages_in`` and ``messages_out`` are bytes
-    by type of message; ``addresses`` is (looked at, over the rate).
+    ``purpose``: inbound, manual (pinned or added), or outbound-full-relay. ``messages_in`` and ``messages_out`` are
+    bytes by type of message; ``addresses`` is (looked at, over the rate).
     """
 
     number: int

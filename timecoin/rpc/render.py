@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
-from embit.descriptor.checksum import add_checksum
-
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.evidence_kinds import decode as decode_evidence
 from timecoin.primitives import address
 from timecoin.primitives.block import Block, Header
+from timecoin.primitives.descriptor_checksum import with_checksum
 from timecoin.primitives.hashes import Hash, display
 from timecoin.primitives.script import Kind, classify, op_return_data
 from timecoin.primitives.transaction import OutPoint, Transaction, TxInput, split_outpoint
@@ -67,7 +66,7 @@ def script_asm(script: bytes) -> str:
 def _address_and_descriptor(script: bytes, hrp: str) -> tuple[str, str]:
     """The checksums of both take most of the time that showing a transaction takes, and scripts come again."""
     where = address.encode(script, hrp)
-    return where, add_checksum(f"addr({where})")
+    return where, with_checksum(f"addr({where})")
 
 
 def script_json(script: bytes, hrp: str) -> ScriptPubKey:
@@ -82,7 +81,7 @@ def script_json(script: bytes, hrp: str) -> ScriptPubKey:
             "address": where,
             "type": kind.value,
         }
-    desc = add_checksum(f"raw({script.hex()})")
+    desc = with_checksum(f"raw({script.hex()})")
     return {"asm": script_asm(script), "desc": desc, "hex": script.hex(), "type": kind.value}
 
 
