@@ -6,13 +6,16 @@ import base64
 import stat
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
 from tests.rpc.fake_node import FakeNode, pay
 from timecoin.rpc.auth import Gate
@@ -166,6 +169,26 @@ class WaitingTests(ServerCase):
         self.assertEqual(self.transport.producerState, "producing")
         self.assertEqual(self.taken().count(ANSWER), 1_000)
 
+    def test_who_does_not_read_gets_no_more_answers(self) -> None:
+        for more in ((), (b"TE: trailers",)):
+            self.transport.streaming = True
+            self.channel.pauseProducing()
+            data = self.request(COUNT, *more) * 20
+            self.assertAnswered(self.send(data), 1)
+            self.channel.resumeProducing()
+            self.channel.pauseProducing()
+            self.clock.pump([0] * 9)
+            self.assertEqual(self.taken(), b"")
+            self.channel.resumeProducing()
+            self.clock.pump([0] * 50)
+            self.assertAnswered(self.taken(), 19)
+
+    def test_who_does_not_read_for_long_is_cut(self) -> None:
+        self.channel.pauseProducing()
+        self.send(self.request() * 2)
+        self.clock.advance(31)
+        self.assertTrue(self.transport.aborted)
+
     def test_waiting_is_no_idling(self) -> None:
         self.send(self.request(self.slow))
         self.clock.pump([10.0] * 10)
@@ -240,6 +263,35 @@ class LimitTests(ServerCase):
                 break
             self.channel.dataReceived(b"X-Filler: " + b"x" * 90 + b"\r\n")
         self.assertTrue(self.transport.disconnecting)
+
+    def test_forms_are_not_parsed(self) -> None:
+        form = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
+        for kind in (b"multipart/form-data; boundary=x", b"application/x-www-form-urlencoded"):
+            with patch("twisted.web.http._getMultiPartArgs", self.fail), patch("twisted.web.http.parse_qs", self.fail):
+                response = self.send(self.request(form, b"TE: trailers", b"Content-Type: " + kind))
+            self.assertIn(b'"Parse error"', response)
+
+    def test_a_refused_client_that_does_not_let_go_is_cut(self) -> None:
+        # Over TLS a connection is closed only when the other side says farewell, too.
+        self.send(self.request(b"", auth=b"Basic eDp5"))
+        self.clock.advance(1)
+        self.assertFalse(self.transport.aborted)
+        self.clock.advance(30)
+        self.assertTrue(self.transport.aborted)
+
+    def test_nothing_cuts_a_client_that_is_gone(self) -> None:
+        self.send(self.request(COUNT, b"Connection: close"))
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.clock.advance(31)
+        self.assertFalse(self.transport.aborted)
+
+    def test_too_many_over_tls_are_not_waited_for(self) -> None:
+        self.connect()
+        refusal, transport = self.factory.buildProtocol(None), Transport()
+        directlyProvides(transport, ISSLTransport)
+        refusal.makeConnection(transport)
+        self.assertTrue(transport.aborted)
+        self.assertEqual(transport.value(), b"")
 
     def test_idle(self) -> None:
         self.clock.pump([1.0] * 31)

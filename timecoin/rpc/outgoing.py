@@ -10,7 +10,7 @@ PIECE = 1 << 18
 
 
 class Outgoing:
-    """Writes ``body`` with ``write`` and calls ``done``; calls ``give_up`` when the client has not read for
+    """Writes ``body`` with ``write`` and calls ``done`` once the client does not lag behind; calls ``give_up`` when the client has not read for
     ``timeout`` seconds. ``clock`` is the reactor."""
 
     def __init__(
@@ -37,26 +37,27 @@ class Outgoing:
         self._call = None
         piece = self._body[self._at : self._at + PIECE]
         self._at += len(piece)
-        self._write(piece)
+        if piece:
+            self._write(piece)
+        if self._is_paused:
+            return
         if self._at >= len(self._body):
             self.stop()
             self._done()
-        elif not self._is_paused:
+        else:
             self._call = self._clock.callLater(0, self.go)
 
     def pause(self) -> None:
         """The transport is full."""
         self._is_paused = True
         self.stop()
-        if self._at < len(self._body):
-            self._call = self._clock.callLater(self._timeout, self._give_up)
+        self._call = self._clock.callLater(self._timeout, self._give_up)
 
     def resume(self) -> None:
         """There is room again."""
         self._is_paused = False
         self.stop()
-        if self._at < len(self._body):
-            self._call = self._clock.callLater(0, self.go)
+        self._call = self._clock.callLater(0, self.go)
 
     def stop(self) -> None:
         """Write no more."""

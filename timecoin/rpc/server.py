@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hmac import compare_digest
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
@@ -91,6 +92,8 @@ class RpcRequest(http.Request):
             self._refuse(401, b'WWW-Authenticate: Basic realm="jsonrpc"\r\n', _REFUSAL_DELAY)
         elif length is not None and length > self.channel.factory.limits.request_bytes:
             self._refuse(413)
+        # What twisted.web takes for a form it parses, for seconds when it is large.
+        self.requestHeaders.removeHeader(b"content-type")
 
     def handleContentChunk(self, data: bytes) -> None:
         """A piece of the body; a chunked one is measured as it grows."""
@@ -170,6 +173,7 @@ class RpcChannel(http.HTTPChannel):
     _begun = 0.0
     _answering: Deferred[Any] | None = None
     _outgoing: Outgoing | None = None
+    _cut: IDelayedCall | None = None
     _has_turn = False
     _known: tuple[bytes, bytes, Grant] | None = None
 
@@ -216,11 +220,20 @@ class RpcChannel(http.HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone: nobody needs the answer."""
         self.factory.left(self)
+        if self._cut is not None and self._cut.active():
+            self._cut.cancel()
         if self._outgoing is not None:
             self._outgoing.stop()
         if self._answering is not None:
             self._answering.cancel()
         http.HTTPChannel.connectionLost(self, reason)
+
+    def loseConnection(self) -> None:
+        """Close when all is sent, and cut a client that does not let go: TLS waits for its farewell."""
+        http.HTTPChannel.loseConnection(self)
+        if self._cut is None:
+            clock, limits = self.factory.reactor, self.factory.limits
+            self._cut = clock.callLater(limits.timeout, self.transport.abortConnection)
 
     def pauseProducing(self) -> None:
         """The client reads too slowly."""
@@ -239,11 +252,13 @@ class RpcChannel(http.HTTPChannel):
         return Grant(Caller(user, wallet, self.address), self.factory.gate.methods(user))
 
     def send(self, body: bytes, write: Callable[[bytes], object], done: Callable[[], object]) -> None:
-        """Send a body with ``write``, a large one in pieces, and call ``done``."""
+        """Send a body with ``write``, a large one in pieces, and call ``done`` when the client has read most of it."""
         if len(body) <= PIECE:
             write(body)
-            done()
-            return
+            if not self._waitingForTransport:
+                done()
+                return
+            body = b""
 
         def finished() -> None:
             self._outgoing = None
@@ -251,7 +266,10 @@ class RpcChannel(http.HTTPChannel):
 
         clock, limits = self.factory.reactor, self.factory.limits
         self._outgoing = Outgoing(clock, body, write, finished, self.transport.abortConnection, limits.timeout)
-        self._outgoing.go()
+        if body:
+            self._outgoing.go()
+        else:
+            self._outgoing.pause()
 
     def hand_over(self, protocol: IProtocol) -> None:
         """Give the connection to another protocol; what came of the request was read, nothing of an answer sent."""
@@ -314,7 +332,7 @@ class RpcChannel(http.HTTPChannel):
         """The grant for a header that this connection has not shown to be another's; None leaves it to
         twisted.web, which refuses it."""
         known = self._known
-        if known is not None and known[0] == path and known[1] == header:
+        if known is not None and known[0] == path and compare_digest(known[1], header):
             return known[2]
         user = self.factory.gate.user(header)
         if user is None:
@@ -326,8 +344,7 @@ class RpcChannel(http.HTTPChannel):
     def _respond(self, reply: Reply) -> None:
         self._answering = None
         if reply.status == 200 and len(reply.body) <= PIECE:
-            self.transport.write(_USUAL_HEAD % len(reply.body) + reply.body)
-            self._responded()
+            self.send(_USUAL_HEAD % len(reply.body) + reply.body, self.transport.write, self._responded)
             return
         self.transport.write(head(reply.status, len(reply.body), b"", kind_of(reply)))
         self.send(reply.body, self.transport.write, self._responded)
@@ -349,7 +366,7 @@ class RpcChannel(http.HTTPChannel):
 
 
 class _Refusal(Protocol):
-    """Tells a client that it may not come (403) or that there are too many (503), and closes."""
+    """Tells a client that it may not come (403) or that there are too many (503), and closes; over TLS it only closes."""
 
     def __init__(self, status: int) -> None:
         self._status = status
@@ -357,6 +374,10 @@ class _Refusal(Protocol):
     def connectionMade(self) -> None:
         """A client too many."""
         assert self.transport is not None
+        if ISSLTransport.providedBy(self.transport):
+            # It may never speak TLS, and would be kept for that; nobody counts it.
+            self.transport.abortConnection()
+            return
         self.transport.write(head(self._status, 0, b"Connection: close\r\n"))
         self.transport.loseConnection()
 
