@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger import builders
@@ -12,13 +16,13 @@ from timecoin.ledger.errors import SignatureInvalid
 from timecoin.node import address_service
 from timecoin.node.address_service import AddressService
 from timecoin.node.block_watch import BlockWatch
+from timecoin.node.coin_scans import CoinScans, count_coins, find_coins
 from timecoin.node.coin_scans import _Search as Search
-from timecoin.node.coin_scans import count_coins, find_coins
 from timecoin.node.feed import BlockApplied
 from timecoin.primitives.amounts import COIN
 from timecoin.rpc.errors import RpcError
 from timecoin.rpc.facade import FeeAboveLimit
-from timecoin.rpc.face_scans import ScanAborted
+from timecoin.rpc.face_scans import ScanAborted, ScanUnderWay
 
 
 class ReadTests(FacadeTestCase):
@@ -104,15 +108,36 @@ class WatchTests(SynchronousTestCase):
         with self.assertRaises(RpcError):
             watch.next_block(None)
         waiting[0].cancel()
+        self.failureResultOf(waiting[0], CancelledError)
         waiting.append(watch.next_block(None))
         watch.block(BlockApplied(1, 1, b"", 1, True, 1))
         self.assertTrue(all(each.called for each in waiting))
+
+    def test_a_time_limit(self) -> None:
+        clock = Clock()
+        watch = BlockWatch(clock)
+        over, cancelled, woken = (watch.next_block(1_000) for _ in range(3))
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        clock.advance(1)
+        self.successResultOf(over)
+        self.successResultOf(woken)
+        late = watch.next_block(1_000)
+        watch.block(BlockApplied(1, 1, b"", 1, True, 1))
+        self.successResultOf(late)
+        self.assertEqual(clock.getDelayedCalls(), [])
 
 
 class _Coins:
     def __init__(self, chain: builders.Chain) -> None:
         self.items = sorted((outpoint, encode_coin(coin)) for outpoint, coin in chain.coins.items())
         self.count = len(self.items)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to let go."""
 
     def steps(self, limit: int):  # type: ignore[no-untyped-def]
         for start in range(0, self.count, 2):
@@ -141,6 +166,75 @@ class ScanTests(SynchronousTestCase):
         search.ended = True
         self.assertRaises(ScanAborted, list, find_coins(self.coins, frozenset(), 9, search))
         self.assertRaises(ScanAborted, count_coins, self.coins, self.chain.state, lambda: True)
+
+
+class _Storage:
+    """A scanning thread in the test's hand."""
+
+    running = True
+
+    def __init__(self, chain: builders.Chain) -> None:
+        self.chain, self._state, self.work = self, chain.state, []  # type: ignore[var-annotated]
+        self.coins = chain
+
+    def tip_state(self):  # type: ignore[no-untyped-def]
+        return self._state
+
+    def snapshot(self):  # type: ignore[no-untyped-def]
+        return _Coins(self.coins)
+
+    def in_scanning_thread(self, work):  # type: ignore[no-untyped-def]
+        answer: Deferred[object] = Deferred()
+        self.work.append((work, answer))
+        return answer
+
+    def go_on(self) -> None:
+        for work, answer in self.work:
+            try:
+                answer.callback(work())
+            except Exception:
+                answer.errback()
+        self.work = []
+
+
+class CoinScansTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.storage = _Storage(builders.Chain(builders.network(1, accounts=4)))
+        self.scans = CoinScans(self.storage)  # type: ignore[arg-type]
+        self.wanted = [builders.account(1).script]
+
+    def test_one_search_at_a_time(self) -> None:
+        answer = self.scans.find(self.wanted, 9)
+        self.assertEqual(self.scans.progress(), 0)
+        self.assertRaises(ScanUnderWay, self.scans.find, self.wanted, 9)
+        self.storage.go_on()
+        self.assertEqual(len(self.successResultOf(answer).coins), 1)
+        self.assertIsNone(self.scans.progress())
+        self.assertFalse(self.scans.abort())
+
+    def test_aborted(self) -> None:
+        answer = self.scans.find(self.wanted, 9)
+        self.assertTrue(self.scans.abort())
+        self.storage.go_on()
+        self.failureResultOf(answer, ScanAborted)
+
+    def test_who_asked_leaves(self) -> None:
+        answer = self.scans.find(self.wanted, 9)
+        work = self.storage.work[0][0]
+        answer.cancel()
+        self.failureResultOf(answer, CancelledError)
+        self.assertIsNone(self.scans.progress())
+        self.assertRaises(ScanAborted, work)
+
+    def test_a_count_serves_all_who_ask_meanwhile(self) -> None:
+        first, second, third = (self.scans.figures() for _ in range(3))
+        first.cancel()
+        third.cancel()
+        for left in (first, third):
+            self.failureResultOf(left, CancelledError)
+        self.assertEqual(len(self.storage.work), 1)
+        self.storage.go_on()
+        self.assertGreater(self.successResultOf(second).count, 0)
 
 
 class AddressTests(FacadeTestCase):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from timecoin.node.feed import BlockApplied, TransactionChanged
 from timecoin.rpc.errors import MISC_ERROR, RpcError
 
+T = TypeVar("T")
 MAX_WAITERS = 1_000
 """Calls that wait for a block at a time."""
 _KEPT = 2_000
@@ -42,18 +43,26 @@ class BlockWatch:
         return self._applied[place - 1][1] if place else self._applied[0][1] - 1
 
     def next_block(self, timeout_ms: int | None) -> Deferred[None]:
-        """Fires when the next block is applied, at the latest after ``timeout_ms``; ``RpcError`` when too many wait."""
+        """Fires when the next block is applied, at the latest after ``timeout_ms``; ``RpcError`` when too many wait.
+
+        Cancelled, it fails as a Deferred does: who waits in a loop must not go on.
+        """
         if len(self._waiting) >= MAX_WAITERS:
             raise RpcError(MISC_ERROR, f"{MAX_WAITERS} calls wait for a block already")
 
-        def give_up(_: object = None) -> None:
-            self._waiting.pop(waiter, None)
-            if not waiter.called:
-                waiter.callback(None)
+        def give_up() -> None:
+            del self._waiting[waiter]
+            waiter.callback(None)
 
-        waiter: Deferred[None] = Deferred(give_up)
+        waiter: Deferred[None] = Deferred(lambda cancelled: self._waiting.pop(cancelled, None))
         self._waiting[waiter] = None
         if timeout_ms is None:
             return waiter
         timer = self._reactor.callLater(timeout_ms / 1000, give_up)
-        return waiter.addBoth(lambda result: timer.cancel() if timer.active() else result)
+
+        def ended(result: T) -> T:
+            if timer.active():
+                timer.cancel()
+            return result
+
+        return waiter.addBoth(ended)

@@ -94,7 +94,8 @@ class CoinScans:
             return Found(ledger.height, ledger.block_hash, search.count, found)
 
         def over(result: object) -> object:
-            self._search = None
+            # Also when who asked has left: its thread must not go on.
+            search.ended, self._search = True, None
             return result
 
         return self._storage.in_scanning_thread(work).addBoth(over)
