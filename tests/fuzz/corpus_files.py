@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 SAVED = Path(__file__).with_name("corpus")
-MAX_FILES, MAX_BYTES = 25, 1_500_000
+MAX_FILES, MAX_BYTES = 40, 1_500_000
 
 
 def saved(target: str) -> list[bytes]:
