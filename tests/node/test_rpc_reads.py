@@ -16,6 +16,7 @@ from timecoin.ledger.errors import SignatureInvalid
 from timecoin.node import address_service
 from timecoin.node.address_service import AddressService
 from timecoin.node.block_watch import BlockWatch
+from timecoin.node.chain_reads import MAX_LOOKUPS
 from timecoin.node.coin_scans import CoinScans, count_coins, find_coins
 from timecoin.node.coin_scans import _Search as Search
 from timecoin.node.feed import BlockApplied
@@ -39,6 +40,21 @@ class ReadTests(FacadeTestCase):
         self.assertEqual(set(coins), {tx.outpoint(0), *tx.outpoints()})
         self.assertEqual(coins[tx.outpoint(0)].code, 2 * place[0])
         self.assertTrue(coins[tx.outpoints()[0]].is_coinbase)
+
+    def test_many_who_look_open_few_views_of_the_coins(self) -> None:
+        opened: list[object] = []
+        chain = self.node.storage.chain
+        open_one = chain.coin_lookup
+        self.patch(chain, "coin_lookup", lambda: opened.append(1) or open_one())
+        outpoints = self.payment().outpoints()
+        reading = self.disks.made["reading"]
+        reading.held = True
+        answers = [self.facade.outputs(outpoints) for _ in range(50)]
+        self.assertEqual(len(opened), MAX_LOOKUPS)
+        reading.held = False
+        reading.run()
+        self.run_for(1)
+        self.assertEqual([len(self.successResultOf(each)) for each in answers], [1] * 50)
 
     def test_counts_and_subsidies(self) -> None:
         self.submit(self.payment())

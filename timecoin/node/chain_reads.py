@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from threading import Lock
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.params import Parameters
@@ -27,6 +27,8 @@ from timecoin.storage.archive import Archive
 from timecoin.storage.errors import UnknownBlock
 from timecoin.storage.reader import CoinLookup
 
+MAX_LOOKUPS = 4
+"""Views of the coin database open at a time: each is a connection with a cache of its own."""
 _PAGE = 1_000
 """Headers read at a time while counting."""
 
@@ -38,6 +40,7 @@ class ChainReads:
         self._storage = storage
         self._parameters = parameters
         self._counts = TxCounts(storage.chain.archive)
+        self._lookups = DeferredSemaphore(MAX_LOOKUPS)
 
     @property
     def _archive(self) -> Archive:
@@ -49,6 +52,11 @@ class ChainReads:
 
     def outputs(self, outpoints: Collection[OutPoint]) -> Deferred[dict[OutPoint, Coin]]:
         """What archived transactions made at these outpoints, spent or not."""
+        if not outpoints:
+            return succeed({})
+        return self._lookups.run(self._look_up, outpoints)
+
+    def _look_up(self, outpoints: Collection[OutPoint]) -> Deferred[dict[OutPoint, Coin]]:
         lookup = self._storage.chain.coin_lookup()
         return self._storage.in_reading_thread(_outputs, self._archive, lookup, outpoints)
 
