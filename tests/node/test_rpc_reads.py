@@ -6,6 +6,7 @@ from typing import Self
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger import builders
@@ -23,7 +24,10 @@ from timecoin.node.feed import BlockApplied
 from timecoin.primitives.amounts import COIN
 from timecoin.rpc.errors import RpcError
 from timecoin.rpc.facade import FeeAboveLimit
+from timecoin.rpc.face_addresses import IndexNotReady
 from timecoin.rpc.face_scans import ScanAborted, ScanUnderWay
+from timecoin.storage.address_index import AddressIndex
+from timecoin.storage.database import committing
 
 
 class ReadTests(FacadeTestCase):
@@ -293,6 +297,30 @@ class AddressTests(FacadeTestCase):
         self.start()
         totals = self.later(self.index.totals([TO.script]))
         self.assertEqual(totals.balance, COIN)
+        self.submit(self.payment(1))
+        self.run_for(EPOCH_SECONDS)
+        totals = self.later(self.index.totals([TO.script]))
+        self.assertEqual(totals.balance, 2 * COIN)
+
+    def test_an_index_of_another_chain(self) -> None:
+        self.run_for(EPOCH_SECONDS)
+        self.stop()
+        index = AddressIndex.open(self.path / "data" / "addresses.fs", self.genesis.chain_id)
+        with committing(index._writer) as root:
+            root["progress"].block_hash = b"\1" * 32
+        index.close()
+        with capturedLogs() as logged:
+            self.start()
+        self.assertIn("of no use", " ".join(formatEvent(event) for event in logged))
+        self.flushLoggedErrors()
+        self.assertFalse(self.index.state().synced)
+        answer = self.index.totals([TO.script])
+        self.run_for(0.2)
+        self.assertIn("delete addresses.fs", str(self.failureResultOf(answer, IndexNotReady).value))
+
+    def test_a_node_without_the_oldest_blocks(self) -> None:
+        self.node.storage.chain.base = 3
+        self.assertIn("joined with a snapshot", self.index._misfit(self.index._opened()) or "")
 
     def test_switched_on_later(self) -> None:
         self.stop()

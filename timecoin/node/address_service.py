@@ -61,6 +61,7 @@ class AddressService(Service):
         self._index: AddressIndex | None = None
         self._problem: str | None = None
         self._following: Deferred[None] | None = None
+        self._works = False
         self._unlisten: list[Callable[[], None]] = []
         self._pool: AddressPool
 
@@ -115,12 +116,15 @@ class AddressService(Service):
         self._follow()
 
     def _follow(self) -> None:
-        if self._following is None and self._problem is None and self.running:
-            self._following = Deferred.fromCoroutine(self._work())
-            self._following.addErrback(self._failed)
+        # It may be over before the call returns, when there is nothing to do.
+        if not self._works and self._problem is None and self.running:
+            self._works = True
+            self._following = Deferred.fromCoroutine(self._work()).addErrback(self._failed).addBoth(self._rest)
+
+    def _rest(self, _: object) -> None:
+        self._works = False
 
     def _failed(self, failure: Any) -> None:
-        self._following = None
         self._problem = f"it cannot be kept: {failure.getErrorMessage()}"
         self.log.failure("the address index is no longer kept", failure)
 
@@ -132,7 +136,6 @@ class AddressService(Service):
             if index.height - index.height % 1_000 > began:
                 began = index.height
                 self.log.info("address index: block {height} of {tip}", height=began, tip=self._tip)
-        self._following = None
 
     @property
     def _tip(self) -> int:
