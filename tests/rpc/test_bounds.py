@@ -209,6 +209,22 @@ class OtherBounds(BoundsCase):
         self.assertIn("took longer", answers[0]["error"]["message"])
         self.assertIn("alice", answers[1]["result"])
 
+    def test_a_batch_that_is_given_up_ends_whole(self) -> None:
+        got = self.ask(("patient",), ("patient",), ("light",), ("heavy",), ("who",), batch=True)
+        self.assertEqual(len(self.context.active), 2)
+        self.deferred.cancel()
+        self.settle()
+        self.assertEqual((len(self.context.active), len(self.work.gates), len(got)), (0, 2, 1))
+        self.assertEqual((self.dispatcher._budget.taken, self.dispatcher._budget.waiting), (0, 0))
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_batch_that_is_given_up_between_two_turns_ends_whole(self) -> None:
+        self.ask(*[("patient",)] * 60, batch=True)
+        self.assertEqual(len(self.context.active), 50)
+        self.deferred.cancel()
+        self.settle()
+        self.assertEqual((len(self.context.active), len(self.work.gates)), (0, 50))
+
     def test_answers_to_a_batch_that_are_too_large_together(self) -> None:
         got = self.ask(*[("wide", 300)] * 4, batch=True)
         self.settle()

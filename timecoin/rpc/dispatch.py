@@ -148,7 +148,7 @@ class Dispatcher:
             return _failed(Call(), RpcError(errors.INVALID_REQUEST, problem))
         if self._is_busy(len(request), any(map(self._is_heavy_request, request))):
             return Reply(503, _BUSY_BODY)
-        return Deferred.fromCoroutine(self._batch(context, request))
+        return self._begin_batch(context, request)
 
     def cut_late(self) -> None:
         """End the calls whose time is over; to be called every second or so."""
@@ -235,10 +235,31 @@ class Dispatcher:
             self._log.failure("an RPC method failed", failure)
         return RpcError(errors.MISC_ERROR, f"Internal error: {type(failure.value).__name__}")
 
-    async def _batch(self, context: Context, requests: list[Any]) -> Reply:
-        calls = [Call() for _ in requests]
+    def _begin_batch(self, context: Context, requests: list[Any]) -> Deferred[Reply]:
         answers = _Answers(self.bounds.answer_bytes, self._error_of)
         begun: list[tuple[Call, Any]] = []
+        work = Deferred.fromCoroutine(self._batch(context, requests, answers, begun))
+
+        def give_up(reply: Deferred[Reply]) -> None:
+            answers.given_up = True
+            for _, value in begun:
+                if isinstance(value, Deferred):
+                    value.addErrback(lambda _: None).cancel()
+            work.cancel()
+            reply.callback(Reply(503, b""))
+
+        def tell(result: Any) -> None:
+            if not answers.given_up:
+                reply.callback(result)
+
+        reply: Deferred[Reply] = Deferred(give_up)
+        work.addBoth(tell)
+        return reply
+
+    async def _batch(
+        self, context: Context, requests: list[Any], answers: _Answers, begun: list[tuple[Call, Any]]
+    ) -> Reply:
+        calls = [Call() for _ in requests]
         pace = _Pace(self._clock)
         for call, request in zip(calls, requests, strict=True):
             if pace.is_over():
@@ -254,6 +275,8 @@ class Dispatcher:
                 if method.is_heavy:
                     await answers.collect(begun)
             except Exception:
+                if answers.given_up:
+                    raise
                 begun.append((call, self._error_of(Failure())))
         await answers.collect(begun)
         if requests and not answers.shown:
@@ -284,10 +307,11 @@ class _Pace:
 
 
 class _Answers:
-    """The answers to a batch so far; full when they are ``limit`` bytes together."""
+    """The answers to a batch so far; full when they are ``limit`` bytes together. ``given_up``: nobody waits for it."""
 
     def __init__(self, limit: int, error_of: Callable[[Failure], RpcError]) -> None:
         self.shown: list[bytes] = []
+        self.given_up = False
         self._limit = limit
         self._bytes = 0
         self._error_of = error_of
@@ -303,6 +327,8 @@ class _Answers:
             try:
                 shown = call.error(value) if isinstance(value, RpcError) else call.result(await _value(value))
             except Exception:
+                if self.given_up:
+                    raise
                 shown = call.error(self._error_of(Failure()))
             if not call.silent:
                 self.shown.append(shown)

@@ -10,8 +10,8 @@ PIECE = 1 << 18
 
 
 class Outgoing:
-    """Writes ``body`` with ``write`` and calls ``done`` once the client does not lag behind; calls ``give_up`` when the client has not read for
-    ``timeout`` seconds. ``clock`` is the reactor."""
+    """Writes ``body`` with ``write`` and calls ``done`` once the client has taken most of it; calls ``give_up`` when
+    it has not read for ``timeout`` seconds. ``clock`` is the reactor."""
 
     def __init__(
         self,

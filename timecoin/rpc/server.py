@@ -366,7 +366,7 @@ class RpcChannel(http.HTTPChannel):
 
 
 class _Refusal(Protocol):
-    """Tells a client that it may not come (403) or that there are too many (503), and closes; over TLS it only closes."""
+    """Tells a client that it may not come (403) or that there are too many (503), and closes; over TLS only that."""
 
     def __init__(self, status: int) -> None:
         self._status = status
