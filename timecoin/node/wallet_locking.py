@@ -12,12 +12,15 @@ from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
 from timecoin.rpc.wallet_errors import (
     ENCRYPTION_FAILED,
     PASSPHRASE_INCORRECT,
+    WALLET_ERROR,
     WRONG_ENC_STATE,
     wallet_error,
 )
+from timecoin.storage.errors import StorageError
 from timecoin.wallet.errors import WalletError, WrongPassphrase
 from timecoin.wallet.keyring import Keyring, Words
 from timecoin.wallet.secrets import Cost
+from timecoin.wallet.state import Changes
 
 __all__ = ["MAX_SECONDS", "Locking", "unlocked_until"]
 
@@ -77,11 +80,25 @@ class Locking:
     async def _change(self, old: str, new: str) -> None:
         vault = await self._scrypt(self._keyring.rewrapped, old, new, self._cost)
         before = self._keyring.vault
+        changes = self._keyring.take_over(vault)
+        self._relock()
         try:
-            await self._writer.rewrite(self._keyring.take_over(vault))
+            await self._rewrite(changes, WALLET_ERROR)
         except BaseException:
             self._keyring.take_over(before)
+            self._relock()
             raise
+
+    def _relock(self) -> None:
+        """The time may have run out while the vault that is in use now was made."""
+        if self._timer is None:
+            self._keyring.lock()
+
+    async def _rewrite(self, changes: Changes, code: int) -> None:
+        try:
+            await self._writer.rewrite(changes)
+        except StorageError as problem:
+            raise RpcError(code, f"Error: the wallet cannot be written: {problem}") from None
 
     async def encrypt(self, passphrase: str) -> None:
         """Protect the secrets and lock the wallet; RpcError −4, −8, −15, −16."""
@@ -97,7 +114,7 @@ class Locking:
         before, plain = self._keyring.vault, self._keyring.sealed()
         vault, sealed = await self._scrypt(self._keyring.encrypted, passphrase, self._cost)
         try:
-            await self._writer.rewrite(self._keyring.take_over(vault, sealed))
+            await self._rewrite(self._keyring.take_over(vault, sealed), WALLET_ERROR)
         except BaseException:
             self._keyring.take_over(before, plain)
             raise

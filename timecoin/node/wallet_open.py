@@ -17,7 +17,7 @@ from timecoin.node.wallet_funding import Funder
 from timecoin.node.wallet_locking import Locking, unlocked_until
 from timecoin.node.wallet_scan import Scanner
 from timecoin.node.wallet_signing import Signer
-from timecoin.node.wallet_writer import InThread, Store, WalletWriter
+from timecoin.node.wallet_writer import InThread, Store, WalletWriter, to_the_end
 from timecoin.primitives.block import Header
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.signing import SignatureBackend
@@ -241,7 +241,7 @@ class Wallet:
     def send(self, tx: Transaction, notes: Mapping[str, str]) -> Deferred[Hash]:
         """Keep and submit."""
         sending = Deferred.fromCoroutine(self._signer.send(tx, notes))
-        return sending.addBoth(self._sent, tx)
+        return to_the_end(sending.addBoth(self._sent, tx))
 
     def _sent(self, result: T, tx: Transaction) -> T:
         self._funder.spent(tx.outpoints())
@@ -278,11 +278,11 @@ class Wallet:
 
     def change_passphrase(self, old: str, new: str) -> Deferred[None]:
         """Another passphrase."""
-        return Deferred.fromCoroutine(self._locking.change(old, new))
+        return to_the_end(Deferred.fromCoroutine(self._locking.change(old, new)))
 
     def encrypt(self, passphrase: str) -> Deferred[None]:
         """Protect the secrets."""
-        return Deferred.fromCoroutine(self._locking.encrypt(passphrase))
+        return to_the_end(Deferred.fromCoroutine(self._locking.encrypt(passphrase)))
 
     def words(self) -> Deferred[Words]:
         """The recovery words: **secret**."""

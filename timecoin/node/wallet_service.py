@@ -22,7 +22,7 @@ from timecoin.node.wallet_chain import WalletChain
 from timecoin.node.wallet_files import Files, Opened, StartList, make_wallet, open_wallet
 from timecoin.node.wallet_funding import system_random
 from timecoin.node.wallet_open import Surroundings, Wallet
-from timecoin.node.wallet_writer import InThread
+from timecoin.node.wallet_writer import InThread, to_the_end
 from timecoin.primitives.block import Header
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.signing import SignatureBackend
@@ -314,8 +314,8 @@ class WalletService(Service):
     # Inside
 
     def _change(self, work: Any, *arguments: Any) -> Deferred[Any]:
-        """One after the other."""
-        return self._changing.run(lambda: Deferred.fromCoroutine(work(*arguments)))
+        """One after the other, each to its end."""
+        return to_the_end(self._changing.run(lambda: Deferred.fromCoroutine(work(*arguments))))
 
     def _path(self, name: str, code: int) -> Path:
         try:

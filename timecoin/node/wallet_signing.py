@@ -117,7 +117,12 @@ class Signer:
         was_known = tx.txid in self._state.history
         self._state.history.sign(tx, self._chain.now_ms(), notes)
         self._state.absorb(tx, "pending", self._chain.now_ms())
-        await self._flush()
+        try:
+            await self._flush()
+        except BaseException:
+            # The caller is told that it was not sent: then it must not be sent later.
+            self._forget(tx, was_known)
+            raise
         try:
             await self._chain.submit(tx)
         except TxInvalid as refused:
@@ -129,12 +134,15 @@ class Signer:
 
     async def _take_back(self, tx: Transaction, was_known: bool) -> None:
         """The node let nobody see it: it is as if it had not been signed."""
+        self._forget(tx, was_known)
+        await self._flush()
+
+    def _forget(self, tx: Transaction, was_known: bool) -> None:
         if was_known:
             return
         self._state.history.forget(tx.txid)
         freed: dict[OutPoint, bytes | None] = {**self._state.guard.release(tx, tx.outpoints())}
         self._state.note_guard(freed)
-        await self._flush()
 
     async def send_again(self) -> None:
         """Submit what was signed here and is neither archived nor rejected, parents first."""

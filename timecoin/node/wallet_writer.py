@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall
@@ -11,13 +11,23 @@ from twisted.logger import Logger
 
 from timecoin.wallet.state import Changes
 
-__all__ = ["LAZY_SECONDS", "InThread", "Store", "WalletWriter"]
+__all__ = ["LAZY_SECONDS", "InThread", "Store", "WalletWriter", "to_the_end"]
+
+T = TypeVar("T")
 
 LAZY_SECONDS = 1.0
 """What nobody waits for is on disk after so long."""
 
 InThread = Callable[..., Deferred[Any]]
 """Calls a function with arguments in a thread."""
+
+
+def to_the_end(work: Deferred[T]) -> Deferred[T]:
+    """The result of work that goes on when nobody waits for it any more (a caller who left, a call that took too long):
+    half-way, memory and disk would differ."""
+    waiting: Deferred[T] = Deferred()
+    work.addCallbacks(waiting.callback, waiting.errback)
+    return waiting
 
 
 class Store(Protocol):
@@ -46,11 +56,11 @@ class WalletWriter:
 
     def flush(self) -> Deferred[None]:
         """Fires when all that changed up to now is durable; fails with ``WriteFailed``."""
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._write(None)))
+        return to_the_end(self._lock.run(lambda: Deferred.fromCoroutine(self._write(None))))
 
     def rewrite(self, changes: Changes) -> Deferred[None]:
-        """As :meth:`flush`, with ``changes``, so that what they replace leaves the disk."""
-        return self._lock.run(lambda: Deferred.fromCoroutine(self._write(changes)))
+        """As :meth:`flush`, with ``changes``, so that what they replace leaves the disk; they are not tried again."""
+        return to_the_end(self._lock.run(lambda: Deferred.fromCoroutine(self._write(changes))))
 
     def soon(self) -> None:
         """Have it written within ``LAZY_SECONDS``."""
@@ -77,12 +87,14 @@ class WalletWriter:
             return
         work = self._store.commit if replaced is None else self._store.rewrite
         taken, self._unwritten = self._unwritten, {}
-        for table, records in (replaced or {}).items():
-            taken.setdefault(table, {}).update(records)
         try:
-            await self._in_thread(work, taken)
+            await self._in_thread(work, _merged(taken, replaced or {}))
         except BaseException:
             for table, records in self._unwritten.items():
                 taken.setdefault(table, {}).update(records)
             self._unwritten = taken
             raise
+
+
+def _merged(first: Changes, second: Changes) -> Changes:
+    return {table: {**first.get(table, {}), **second.get(table, {})} for table in (*first, *second)}

@@ -69,7 +69,8 @@ async def register(context: Context, options: MasternodeOptions) -> Registered:
     try:
         await _send(wallet, draft, tx, f"masternode registration, {entry.tier.name.lower()}")
     except BaseException:
-        if coin is not None:
+        # Of a caller who left it may have been sent all the same.
+        if coin is not None and tx.txid not in wallet.state.history:
             await wallet.unlock_coins([coin])
         raise
     return _registered(context, tx, entry, draft.fee, locked)

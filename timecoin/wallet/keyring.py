@@ -80,8 +80,12 @@ class Keyring:
         self._put(_WORDS, "\n".join(words).encode())
 
     def put(self, descriptor: Descriptor) -> None:
-        """Keep a private descriptor; ``VaultLocked``, ``NotPrivate``."""
-        self._put(_DESCRIPTOR + descriptor.descriptor_id, descriptor.reveal().encode())
+        """Keep a private descriptor, with the keys of it that are here already; ``VaultLocked``, ``NotPrivate``."""
+        descriptor_id = descriptor.descriptor_id
+        if self.holds(descriptor_id):
+            descriptor = self.descriptor(descriptor_id).joined(descriptor)
+        self._put(_DESCRIPTOR + descriptor_id, descriptor.reveal().encode())
+        self._open.pop(descriptor_id, None)
 
     def _put(self, name: bytes, plain: bytes) -> None:
         self._sealed[name] = self._vault.seal(name, plain)
@@ -96,13 +100,15 @@ class Keyring:
 
     def descriptor(self, descriptor_id: bytes) -> Descriptor:
         """The private form of a descriptor: **secret**; ``VaultLocked``, ``NotPrivate``."""
-        found = self._open.get(descriptor_id)
+        # A thread may be here while the wallet is locked: what it opens then goes nowhere.
+        opened = self._open
+        found = opened.get(descriptor_id)
         if found is None:
             name = _DESCRIPTOR + descriptor_id
             if name not in self._sealed:
                 raise NotPrivate("the private key is not here")
             found = Descriptor.parse(self._vault.open(name, self._sealed[name]).decode(), self._network)
-            self._open[descriptor_id] = found
+            opened[descriptor_id] = found
         return found
 
     # Locking
@@ -117,7 +123,7 @@ class Keyring:
 
     def lock(self) -> None:
         """Forget the key and everything opened with it."""
-        self._open.clear()
+        self._open = {}
         self._vault.lock()
 
     def encrypted(self, passphrase: str, cost: Cost = DEFAULT_COST) -> tuple[Vault, dict[bytes, bytes]]:
@@ -142,7 +148,7 @@ class Keyring:
     ) -> dict[str, dict[bytes, bytes | None]]:
         """Use another vault from now on; what the store has to be rewritten with, so that the old form leaves it."""
         self._vault = vault
-        self._open.clear()
+        self._open = {}
         if sealed is not None:
             self._sealed = dict(sealed)
         self._changed.clear()

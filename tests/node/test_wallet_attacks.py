@@ -1,0 +1,224 @@
+"""What could lose or steal money: failing disks, callers who leave, clocks that run out in the middle, copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from tests.node.memory_file import MemoryFile
+from tests.node.test_wallet_service import OTHER, WalletCase
+from tests.node.wallet_world import COIN, World
+from timecoin.primitives.transaction import TxOutput
+from timecoin.rpc.face_wallet import Funding, Import, NewWallet
+from timecoin.storage.errors import WriteFailed
+from timecoin.storage.wallet_store import WalletStore
+from timecoin.wallet.descriptors import parse_all
+from timecoin.wallet.errors import VaultLocked
+from timecoin.wallet.hd import ExtendedSecretKey
+from timecoin.wallet.keyring import Keyring
+from timecoin.wallet.keys import Account
+from timecoin.wallet.secrets import Vault
+
+
+class Held:
+    """Threads that wait for :meth:`go` before they do what is in ``names``, or tell of what is in ``late``."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.late: set[str] = set()
+        self.waiting: list[Deferred[None]] = []
+
+    def __call__(self, work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        name = getattr(work, "__name__", "")
+        if name in self.late:
+            done, told = maybeDeferred(work, *arguments), Deferred[None]()
+            self.waiting.append(told)
+            return told.addCallback(lambda _: done)
+        if name not in self.names:
+            return maybeDeferred(work, *arguments)
+        result: Deferred[Any] = Deferred()
+
+        def begin(_: None) -> None:
+            # A thread goes on, whoever stopped waiting for it.
+            maybeDeferred(work, *arguments).addBoth(result.callback)
+
+        self.waiting.append(Deferred[None]().addCallback(begin))
+        return result
+
+    def go(self) -> None:
+        self.names, self.late = set(), set()
+        while self.waiting:
+            self.waiting.pop(0).callback(None)
+
+
+class HeldCase(WalletCase):
+    """A wallet whose threads can be held up."""
+
+    files: Any = WalletStore
+
+    def setUp(self) -> None:
+        self.held = Held()
+        super().setUp()
+        self.stop(self.world)
+        self.world = World(self.directory, self.chain, load=("one",), files=self.files, in_thread=self.held)
+        self.start(self.world)
+        self.wallet = self.world.service.get("one")
+
+    def reload(self) -> None:
+        self.wait(self.world.service.unload("one", None))
+        self.wallet = self.wait(self.world.service.load("one", None)).wallet
+
+
+class Passphrases(HeldCase):
+    """A passphrase that was refused must never be the one that is needed."""
+
+    def no_space(self, *_: object) -> None:
+        raise WriteFailed("no space left on device")
+
+    def test_encryption_that_failed_is_not_written_later(self) -> None:
+        rewrite = self.wallet._file.rewrite
+        self.wallet._file.rewrite = self.no_space
+        self.fails(-4, self.wallet.encrypt("forgotten"), "no space")
+        self.wallet._file.rewrite = rewrite
+        self.address()
+        self.reload()
+        self.assertFalse(self.wallet.state.keyring.is_encrypted)
+        self.wait(self.wallet.words())
+
+    def test_a_change_that_failed_is_not_written_later(self) -> None:
+        self.wait(self.wallet.encrypt("old"))
+        self.wallet._file.rewrite = self.no_space
+        self.fails(-4, self.wallet.change_passphrase("old", "forgotten"), "no space")
+        self.address()
+        self.reload()
+        self.wait(self.wallet.unlock("old", 60))
+
+    def test_who_leaves_while_it_is_encrypted(self) -> None:
+        self.held.names = {"rewrite"}
+        self.wallet.encrypt("known").addErrback(lambda _: None).cancel()
+        self.held.go()
+        self.world.settle()
+        self.assertTrue(self.wallet.state.keyring.is_encrypted)
+        self.assertTrue(self.wallet.state.keyring.is_locked)
+        self.address()
+        self.reload()
+        self.wait(self.wallet.unlock("known", 60))
+        self.wait(self.wallet.words())
+
+    def test_who_leaves_while_it_is_changed(self) -> None:
+        self.wait(self.wallet.encrypt("old"))
+        self.held.names = {"rewrite"}
+        self.wallet.change_passphrase("old", "new").addErrback(lambda _: None).cancel()
+        self.held.go()
+        self.world.settle()
+        self.wait(self.wallet.unlock("new", 60))
+        self.reload()
+        self.wait(self.wallet.unlock("new", 60))
+
+    def test_the_time_runs_out_while_it_is_changed(self) -> None:
+        self.wait(self.wallet.encrypt("old"))
+        for names in ({"rewrapped"}, {"rewrite"}, {"no_space"}):
+            self.wait(self.wallet.unlock("old", 60))
+            self.held.late = names
+            if "no_space" in names:
+                self.patch(self.wallet._file, "rewrite", self.no_space)
+            changing = self.wallet.change_passphrase("old", "old").addErrback(lambda _: None)
+            self.world.clock.advance(61)
+            self.assertNoResult(changing)
+            self.held.go()
+            self.successResultOf(changing)
+            self.assertTrue(self.wallet.state.keyring.is_locked, names)
+            self.fails(-13, self.wallet.words())
+
+    def test_secrets_that_were_being_read_are_forgotten_with_the_rest(self) -> None:
+        self.wait(self.wallet.encrypt("old"))
+        self.wait(self.wallet.unlock("old", 60))
+        keyring: Keyring = self.wallet.state.keyring
+        (descriptor_id, _), *_ = self.wallet.state.book.descriptors()
+        read = Vault.open
+
+        def locked_meanwhile(vault: Vault, name: bytes, sealed: bytes) -> bytes:
+            plain = read(vault, name, sealed)
+            self.wallet.lock()
+            return plain
+
+        patched = self.patch(Vault, "open", locked_meanwhile)
+        keyring.descriptor(descriptor_id)
+        patched.restore()
+        self.assertRaises(VaultLocked, keyring.descriptor, descriptor_id)
+
+
+class Leaving(HeldCase):
+    """Who stops waiting changes nothing about what was begun."""
+
+    def test_a_wallet_that_is_made(self) -> None:
+        self.held.names = {"<lambda>"}
+        self.world.service.create(NewWallet("two")).addErrback(lambda _: None).cancel()
+        self.held.go()
+        self.world.settle()
+        self.assertEqual(self.world.service.loaded(), ["one", "two"])
+
+    def test_a_wallet_that_is_unloaded(self) -> None:
+        self.held.names = {"close"}
+        self.world.service.unload("one", None).addErrback(lambda _: None).cancel()
+        self.held.go()
+        self.world.settle()
+        self.wait(self.world.service.load("one", None))
+
+    def test_a_payment_is_sent_or_it_is_not(self) -> None:
+        self.give()
+        draft = self.wait(self.wallet.fund([TxOutput(COIN // 4, OTHER)], Funding()))
+        signed = self.wait(self.wallet.sign(draft.tx))
+        self.held.names = {"commit"}
+        self.wallet.send(signed.tx, {}).addErrback(lambda _: None).cancel()
+        self.held.go()
+        self.world.settle()
+        self.assertEqual([each.txid for each in self.chain.submitted], [signed.tx.txid])
+
+
+class FailingDisk(HeldCase):
+    """What the caller was told did not work must not happen later."""
+
+    files = MemoryFile
+
+    def test_a_payment_that_could_not_be_kept_is_never_sent(self) -> None:
+        self.give()
+        draft = self.wait(self.wallet.fund([TxOutput(COIN // 4, OTHER)], Funding()))
+        signed = self.wait(self.wallet.sign(draft.tx))
+        commit = self.wallet._file.commit
+
+        def no_space(_: object) -> None:
+            raise WriteFailed("no space left on device")
+
+        self.wallet._file.commit = no_space
+        self.fails(-4, self.wallet.send(signed.tx, {}), "no space")
+        self.wallet._file.commit = commit
+        self.chain.block(self.chain.gift(OTHER), closing=True)
+        self.world.settle()
+        self.assertEqual(self.chain.submitted, [])
+        self.assertEqual(self.mine(), (0, 0, 0, COIN))
+        self.reload()
+        self.assertEqual(self.chain.submitted, [])
+        self.pay(COIN // 4)
+
+
+class Keys(WalletCase):
+    """No key that was brought is lost."""
+
+    def test_two_keys_of_one_shared_wallet_one_after_the_other(self) -> None:
+        network = self.chain.network
+        one, two = (Account.cosigner(ExtendedSecretKey.from_seed(bytes([n]) * 32), network, 0) for n in (1, 2))
+        public = one.public_expression, two.public_expression
+        (first,), (second,) = (
+            parse_all(f"wsh(multi(2,{a}/0/*,{b}/0/*))", network)
+            for a, b in ((one.reveal_expression(), public[1]), (public[0], two.reveal_expression()))
+        )
+        for each in (first, second, first):
+            self.wait(self.wallet.import_descriptors([Import(each, 0, False, None, 0, None, 0, "")]))
+        script = first.script(3)
+        self.assertEqual(len(self.wait(self.wallet.secrets([script]))), 2)
+        self.assertTrue(self.wallet.state.can_complete(script))
+        self.again()
+        self.assertEqual(len(self.wait(self.wallet.secrets([script]))), 2)
