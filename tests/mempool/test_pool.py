@@ -46,6 +46,22 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual(list(self.pool), family)
         self.assertEqual([each.order for each in family], [1, 2, 3, 4])
 
+    def test_who_stands_back(self) -> None:
+        """Of rivals the first, or the one nearer to final, and no child of the others: no coin is spent twice."""
+        shared = genesis_outpoint(0)
+        alone = self.put(spend([genesis_outpoint(1)]))
+        self.assertEqual(self.pool.standing_back(), set())
+        one, two = self.put(spend([shared])), self.put(spend([shared], salt=1))
+        child = self.put(spend([two.tx.outpoint(0)], value=VALUE // 3), two)
+        self.assertEqual(self.pool.standing_back(), {two.txid, child.txid})
+        self.pool.certify(two)
+        self.assertEqual(self.pool.standing_back(), {one.txid})
+        self.pool.finalize(one)
+        self.assertEqual(self.pool.standing_back(), {two.txid, child.txid})
+        self.pool.remove(one)
+        self.assertEqual(self.pool.standing_back(), set())
+        self.assertIn(alone.txid, self.pool)
+
     def test_rivals(self) -> None:
         shared, other = genesis_outpoint(0), genesis_outpoint(1)
         one = self.put(spend([shared]))

@@ -71,6 +71,7 @@ class FakeNode:
         self.statuses: dict[Hash, face.TxStatus] = {}
         self.watching: list[Deferred[None]] = []
         self.rates: list[tuple[int, int]] = []
+        self.standing_back: set[Hash] = set()
         self.pool_stats = face.PoolStats(2, 444, 282, 5_332, 1 << 20, 56_800, 100)
         self.waiting: list[Deferred[face.TxStatus | None]] = []
         self.asked_events: list[tuple[int, int, int]] = []
@@ -191,6 +192,9 @@ class FakeNode:
             if outpoint in entry.tx.outpoints():
                 return entry.tx.txid
         return None
+
+    def pool_standing_back(self) -> Collection[Hash]:
+        return self.standing_back
 
     def pool_rates(self) -> list[tuple[int, int]]:
         return self.rates

@@ -52,6 +52,24 @@ class Pool:
         single = self._spender.get(outpoint)
         return () if single is None else (single,)
 
+    def favoured(self, outpoint: OutPoint) -> Entry | None:
+        """Return the spender of ``outpoint`` that is nearest to final, of equal ones the first; None of none."""
+        return max(self.spenders(outpoint), key=lambda entry: (entry.final, entry.certified), default=None)
+
+    def standing_back(self) -> set[Hash]:
+        """Return the txids of what a favoured rival keeps out, and of all that rests on that."""
+        waiting: list[Entry] = []
+        for outpoint, several in self._contested.items():
+            best = self.favoured(outpoint)
+            waiting.extend(each for each in several if each is not best)
+        found: set[Hash] = set()
+        while waiting:
+            entry = waiting.pop()
+            if entry.txid not in found:
+                found.add(entry.txid)
+                waiting.extend(entry.children.values())
+        return found
+
     def is_contested(self, entry: Entry) -> bool:
         """Tell whether another entry spends one of its coins."""
         contested = self._contested

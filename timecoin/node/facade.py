@@ -217,9 +217,12 @@ class Facade(GenesisFacts):
 
     def pool_spender(self, outpoint: OutPoint) -> Hash | None:
         """The pool's transaction that spends a coin: of several, the one nearest to final."""
-        spenders = self._participant.finality.pool.spenders(outpoint)
-        best = max(spenders, key=lambda entry: (entry.final, entry.certified), default=None)
+        best = self._participant.finality.pool.favoured(outpoint)
         return None if best is None else best.txid
+
+    def pool_standing_back(self) -> Collection[Hash]:
+        """What a rival nearer to final keeps out, and what rests on it."""
+        return self._participant.finality.pool.standing_back()
 
     def pool_rates(self) -> list[tuple[int, int]]:
         """(fee, vsize) of what is pending and not certified."""

@@ -311,6 +311,10 @@ class NodeFacade(Protocol):
     def pool_spender(self, outpoint: OutPoint) -> Hash | None:
         """The pool's transaction that spends a coin: of several, the one nearest to final."""
 
+    def pool_standing_back(self) -> Collection[Hash]:
+        """The pool's transactions that lose against another one as it stands, and those that rest on them: without
+        them no coin is spent twice."""
+
     def pool_rates(self) -> list[tuple[int, int]]:
         """(fee, vsize) of what is pending in the pool and not certified, in any order."""
 

@@ -133,7 +133,10 @@ def getmempoolinfo(context: Context) -> PoolInfo:
 async def getrawmempool(
     context: Context, verbose: bool = False, mempool_sequence: bool = False
 ) -> list[HashText] | SequencedPool | dict[str, PoolMember]:
-    """The transactions of the pool.
+    """The transactions of the pool, of which no two spend one coin.
+
+    Of rivals it has the one nearest to final, or the first; the others wait outside, with what rests on them, where
+    gettxstatus, getrawtransaction and getmempoolentry find them.
 
     :param verbose: an object of getmempoolentry's answers, instead of the txids in ascending order
     :param mempool_sequence: also the number of the newest event, as getfinalityevents counts
@@ -143,11 +146,13 @@ async def getrawmempool(
     if verbose and mempool_sequence:
         raise RpcError(INVALID_PARAMETER, "Verbose results cannot contain mempool sequence values.")
     node = context.node
+    back = node.pool_standing_back()
+    ids = [txid for txid in node.pool_ids() if txid not in back] if back else node.pool_ids()
     if verbose:
-        found = await context.sliced(_entries(context, sorted(node.pool_ids(), key=display_order)))
+        found = await context.sliced(_entries(context, sorted(ids, key=display_order)))
         return {display(txid): shown for each in found for txid, shown in each}
     sequence = node.pool_sequence()
-    txids = await context.aside(lambda ids: [display(txid) for txid in sorted(ids, key=display_order)], node.pool_ids())
+    txids = await context.aside(lambda: [display(txid) for txid in sorted(ids, key=display_order)])
     return {"txids": txids, "mempool_sequence": sequence} if mempool_sequence else txids
 
 

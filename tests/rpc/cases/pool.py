@@ -32,6 +32,11 @@ def crowded(node: FakeNode) -> None:
     node.rates = [(1_000_000 - n, 1_000) for n in range(10_000)]
 
 
+def rivalled(node: FakeNode) -> None:
+    """Another spender of its coin is nearer to final than the child."""
+    node.standing_back = {node.child.txid}
+
+
 def full(node: FakeNode) -> None:
     node.pool_stats = PoolStats(2, 444, 282, 5_332, 1 << 20, 56_800, 250)
 
@@ -48,6 +53,9 @@ CASES = [
     ),
     Case("getmempoolinfo", node=full, result=lambda info: info["mempoolminfee"] > info["minrelaytxfee"]),
     Case("getrawmempool", result=lambda txids: len(txids) == 2 and txids == sorted(txids)),
+    # Who reads pools of bitcoind relies on it that no coin is spent twice in them; ElectrumX ends otherwise.
+    Case("getrawmempool", node=rivalled, result=lambda txids: len(txids) == 1),
+    Case("getrawmempool", [True], node=rivalled, result=lambda pool: len(pool) == 1),
     Case(
         "getrawmempool",
         [True],
