@@ -126,6 +126,11 @@ class FileTests(FileCase):
         self.assertEqual([each.comment for each in grants], ["ann", "bob"])
         self.assertEqual([each.split(":")[0] for each in problems], ["line 5", "line 7"])
 
+    def test_a_line_ends_where_it_ends_for_sshd(self) -> None:
+        for separator in "\x0b\x0c\x1c\x85\u2028\r":
+            self.write("# not any more: " + separator + line(ED), f'from="10.0.0.1",{separator}' + line(EC))
+            self.assertEqual(self.keys.read()[0], [])
+
     def test_it_is_read_anew(self) -> None:
         self.write(line(ED))
         self.assertEqual(len(self.keys.read()[0]), 1)

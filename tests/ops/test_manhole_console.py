@@ -94,6 +94,17 @@ class ShowingTests(ConsoleCase):
         self.run_command("'y' * 10_000_000")
         self.assertLess(len(self.shown), MAX_OUTPUT + 100)
 
+    def test_no_alarm_interrupts_what_is_being_sent(self) -> None:
+        whole: list[str] = []
+
+        def send(text: str) -> None:
+            time.sleep(0.15)
+            whole.append(text)
+
+        self.console._watch.limit = 0.05
+        outcome = self.successResultOf(self.console.run("print('x')\nwhile True: pass", send))
+        self.assertEqual((outcome.status, whole[0]), (STOPPED, "x"))
+
     def test_a_value_that_cannot_be_shown(self) -> None:
         self.run_command("class Bad:\n    def __repr__(self):\n        raise OSError('no')")
         self.assertEqual(self.run_command("Bad()").word, "OSError")

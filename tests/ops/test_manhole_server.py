@@ -257,21 +257,40 @@ class SessionTests(ServerCase):
         self.process.transport.write(b"print('one')\nwaiting\nprint('th")
         self.process.transport.write(b"ree')\n")
         self.session.eofReceived()
+        self.clock.pump([0] * 3)
         self.assertEqual((self.process.shown, self.process.status), (b"one\n", None))
         self.waiting.callback(2)
+        self.clock.pump([0] * 3)
         self.assertEqual((self.process.shown, self.process.status), (b"one\n2\nthree\n", 0))
 
     def test_a_last_line_without_an_end(self) -> None:
         self.session.openShell(self.process)
         self.process.transport.write(b"a + 4")
         self.session.eofReceived()
+        self.clock.pump([0] * 3)
         self.assertEqual((self.process.shown, self.process.status), (b"5\n", 0))
 
     def test_a_line_that_fails_ends_it(self) -> None:
         self.session.openShell(self.process)
         self.process.transport.write(b"1 / 0\nprint('no')\n")
+        self.clock.pump([0] * 3)
         self.assertEqual(self.process.status, 1)
         self.assertNotIn(b"no\n", self.process.shown)
+
+    def test_many_lines_at_once(self) -> None:
+        self.session.openShell(self.process)
+        self.process.transport.write(b"a\n" * 2_000)
+        self.session.eofReceived()
+        self.assertEqual(self.process.shown, b"1\n")
+        self.clock.pump([0] * 2_100)
+        self.assertEqual((self.process.shown.count(b"1\n"), self.process.status), (2_000, 0))
+
+    def test_who_leaves_between_two_lines(self) -> None:
+        self.session.openShell(self.process)
+        self.process.transport.write(b"a\n" * 3)
+        self.session.closed()
+        self.clock.pump([0] * 5)
+        self.assertEqual((self.process.shown, self.clock.getDelayedCalls()), (b"1\n", []))
 
     def test_too_much_at_once(self) -> None:
         self.session.openShell(self.process)

@@ -79,7 +79,8 @@ class AuthorizedKeys:
 
     def _lines(self) -> Iterator[tuple[int, str]]:
         text = self._text()
-        for number, line in enumerate(text.splitlines(), 1):
+        # As sshd: any other separator within a line would set free what follows an option or a "#".
+        for number, line in enumerate(text.split("\n"), 1):
             stripped = line.strip()
             if stripped and not stripped.startswith("#"):
                 yield number, stripped

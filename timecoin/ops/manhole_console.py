@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from timecoin.ops.manhole_watch import CommandStopped, Watch
+from timecoin.ops.manhole_watch import CommandStopped, Watch, shielded
 
 T = TypeVar("T")
 MAX_SOURCE = 65_536
@@ -67,9 +67,11 @@ class _Printer(io.TextIOBase):
         if threading.get_ident() != self._thread:
             return self._original.write(text)
         if self._left > 0:
-            self._write(text[: self._left])
+            shown = text[: self._left]
             if len(text) > self._left:
-                self._write("\n[cut: that was too much output]\n")
+                shown += "\n[cut: that was too much output]\n"
+            # An alarm within would leave connection and reactor half-way.
+            shielded(partial(self._write, shown))
         self._left -= len(text)
         return len(text)
 

@@ -10,6 +10,7 @@ from twisted.conch.interfaces import ISession
 from twisted.conch.manhole_ssh import TerminalSessionTransport
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -50,6 +51,7 @@ class Session:
         self._partial = b""
         self._at_end = False
         self._running: Deferred[Outcome] | None = None
+        self._took = 0.0
 
     # ISession
 
@@ -123,10 +125,15 @@ class Session:
             command = self._console.push(self._lines.pop(0))
             if command is not None and command.strip():
                 self._running = self._run(command, self._write)
-                self._running.addCallback(self._next)
+                self._running.addCallback(self._rest)
                 return
         if self._at_end:
             self._leave(0)
+
+    def _rest(self, last: Outcome) -> None:
+        """The node has its turn between two lines, however many came together."""
+        self._running = deferLater(self._user.reactor, self._took, lambda: last)
+        self._running.addCallbacks(self._next, lambda _: None)
 
     # Commands
 
@@ -135,7 +142,7 @@ class Session:
         began = self._user.reactor.seconds()
 
         def done(outcome: Outcome) -> Outcome:
-            took = self._user.reactor.seconds() - began
+            self._took = took = self._user.reactor.seconds() - began
             self._note("{word} after {took:.3f} s", word=outcome.word, took=took)
             return outcome
 
