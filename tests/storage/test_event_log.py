@@ -262,6 +262,41 @@ class RestartTest(LogTestCase):
 
 
 class FailureTest(LogTestCase):
+    def test_a_stream_half_given_up_has_no_hole(self) -> None:
+        log = self.open(max_events=64)
+        for number in range(1, 41):
+            log.append([change(number)])
+        glob, unlink, gone = Path.glob, Path.unlink, list[Path]()
+
+        def one_only(path: Path, missing_ok: bool = False) -> None:
+            if gone:
+                raise OSError(5, "crashed")
+            gone.append(path)
+            unlink(path)
+
+        for backwards in (True, False):
+            self.patch(Path, "glob", lambda path, what, b=backwards: sorted(glob(path, what), reverse=b))
+            self.patch(Path, "unlink", one_only)
+            self.assertRaises(WriteFailed, log.restart, 9, 50)
+            self.patch(Path, "unlink", unlink)
+            gone.clear()
+            log = self.open(max_events=64)
+            self.assertEqual(self.numbers(log, log.first - 1), list(range(log.first, 41)))
+
+    def test_an_old_file_that_stays_is_no_failure_of_the_new(self) -> None:
+        log = self.open(max_events=64)
+        self.patch(Path, "unlink", lambda path, missing_ok=False: _full())
+        failed = 0
+        for number in range(1, 101):
+            try:
+                log.append([change(number)])
+            except WriteFailed:
+                failed += 1
+                log.append([change(number)])
+        self.assertGreater(failed, 0)
+        numbers = self.numbers(log, log.first - 1)
+        self.assertEqual(numbers, sorted(set(numbers)))
+
     def test_a_full_disk(self) -> None:
         log = self.open()
         log.append([change(1)])

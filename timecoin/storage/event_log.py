@@ -173,7 +173,8 @@ class EventLog:
 
     def _begin_stream(self, height: int, last: int) -> None:
         self._close_file()
-        for path in self.path.glob(f"*{_SUFFIX}"):
+        # The oldest first: what a crash leaves has no hole.
+        for path in sorted(self.path.glob(f"*{_SUFFIX}")):
             path.unlink()
         self._segments = []
         self.stream, self.last, self.height = self._random(16), last, height
@@ -246,8 +247,9 @@ class EventLog:
         try:
             if records[-1].number > self._reserved:
                 self._reserve(records[-1].number)
-            self._write(records)
+            # Before, not after: what fails once the records are written would have them written again.
             self._trim()
+            self._write(records)
         except OSError as error:
             self._close_file()
             raise WriteFailed(f"the event log {self.path}: {error}") from error
