@@ -476,11 +476,7 @@ class Gossip:
         ids = self._unrequested(wanted.ids, now, wanted.signer)
         if not ids:
             return
-        views = [
-            view
-            for view in self._peers.values()
-            if wanted.signer is not None and view.signer == wanted.signer
-        ]
+        views = [view for view in self._peers.values() if wanted.signer is not None and view.signer == wanted.signer]
         for view in views or self._next_peers():
             for start in range(0, len(ids), wire.MAX_IDS):
                 view.peer.send(wire.GetTx(tuple(ids[start : start + wire.MAX_IDS]), wanted.by_wtxid))
@@ -508,9 +504,7 @@ class Gossip:
         """A peer announces transactions: ask for those that are unknown."""
         for txid in message.txids:
             self.transaction_from(view, txid)
-        unknown = self._unrequested(
-            [txid for txid in message.txids if not self._participant.knows(txid)], now
-        )
+        unknown = self._unrequested([txid for txid in message.txids if not self._participant.knows(txid)], now)
         if unknown:
             view.peer.send(wire.GetTx(tuple(unknown)))
 
