@@ -34,6 +34,7 @@ model: venv
 bench: venv
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 20 --seconds 60
 	$(BIN)/python -m benchmarks.finality --nodes 4 --rate 1000 --seconds 60
+	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.simulation
 
