@@ -233,6 +233,26 @@ class StopTest(ServiceTestCase):
         solo.start()
         self.assertTrue(self.status(one) and self.status(two))
 
+    def test_what_a_block_told_is_not_told_again_at_the_end(self) -> None:
+        solo = self.solo.start()
+        disk = solo.disks["journal"]
+        disk.held = True
+        tx = solo.submit(solo.payment())
+        for _ in range(40):
+            solo.run(0.05)
+            if solo.participant._untold and not solo.participant.wants_tick:
+                break
+            disk.run(1)
+        self.assertEqual(list(solo.participant._untold), [tx.txid])
+        # As when the votes of others decide a block with it while this journal is being written.
+        solo.participant._untold.clear()
+        stopped = solo.consensus.stopService()
+        disk.held = False
+        disk.run()
+        self.successResultOf(stopped)
+        told = [event.status for event in solo.consensus._reports.page(0, 100).events]
+        self.assertEqual(told, ["certified"])
+
     def test_nothing_is_left_behind(self) -> None:
         solo = self.solo.start()
         solo.submit(solo.payment())

@@ -437,14 +437,18 @@ class Participant:
                 self._current.receive(message)
             elif isinstance(message, Precommit):
                 self._deciding.late_precommit(message)
-        self._tell(tick.reports)
+        for report in self.still_to_tell(tick.reports):
+            self._context.emit(report)
         self._after()
 
-    def _tell(self, reports: Iterable[fx.Report]) -> None:
-        for report in reports:
-            # A block may have been durable before the journal: then it was told with that.
-            if report.change is not fx.Change.FINAL or self._untold.pop(report.txid, None) is not None:
-                self._context.emit(report)
+    def still_to_tell(self, reports: Iterable[fx.Report]) -> list[fx.Report]:
+        """Those of a durable tick's reports that nobody was told; they count as told from now on."""
+        # A block may have been durable before the journal: then it was told with that.
+        return [
+            report
+            for report in reports
+            if report.change is not fx.Change.FINAL or self._untold.pop(report.txid, None) is not None
+        ]
 
     # What follows every input
 

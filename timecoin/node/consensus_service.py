@@ -180,7 +180,7 @@ class ConsensusService(Service):
 
     def _tell_at_last(self, tick: Tick) -> None:
         # The journal says now that these were told.
-        for report in tick.reports:
+        for report in self.participant.still_to_tell(tick.reports):
             self._reports.add(report, self.now_ms())
 
     # For those who look
