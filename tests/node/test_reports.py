@@ -56,6 +56,42 @@ class ReportsTest(SynchronousTestCase):
         self.assertEqual((self.numbers(3), self.numbers(1, 2)), ([4, 5], [2, 3]))
         self.assertEqual((self.numbers(5), self.numbers(99)), ([], []))
 
+    def test_the_newest_are_found_without_going_through_all(self) -> None:
+        self.patch(module, "MAX_EVENTS", 1_000)
+        self.patch(module, "_SLACK", 100)
+        for number in range(1, 3_000):
+            self.add(number)
+            self.assertLessEqual(len(self.reports._events), 1_101)
+        looked: list[object] = []
+
+        class Counting(list):  # type: ignore[type-arg]
+            def __getitem__(self, place: object) -> object:
+                looked.append(place)
+                return super().__getitem__(place)  # type: ignore[index]
+
+            def __iter__(self) -> object:  # type: ignore[override]
+                raise AssertionError("went through all")
+
+        self.reports._events = Counting(self.reports._events)
+        self.assertEqual(self.numbers(2_990), list(range(2_991, 3_000)))
+        self.assertLess(len(looked), 20)
+        self.assertEqual((self.numbers(0, 2), self.reports.page(0, 1).missed), ([2_000, 2_001], True))
+
+    def test_many_who_wait_are_answered_in_several_turns(self) -> None:
+        polls = [self.reports.poll(0, 10, 60_000) for _ in range(250)]
+        self.add(1)
+        seen: list[int] = []
+
+        def look() -> None:
+            seen.append(sum(each.called for each in polls))
+            polls[150].cancel()
+
+        self.clock.callLater(POLL_DELAY, look)
+        self.clock.pump([POLL_DELAY, 0, 0])
+        self.assertEqual((seen, all(each.called for each in polls)), ([100], True))
+        self.clock.advance(60)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_the_buffer_is_bounded_and_says_what_is_missed(self) -> None:
         self.patch(module, "MAX_EVENTS", 4)
         self.reports = self.make()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -25,7 +23,11 @@ from timecoin.rpc.facade import EventPage, FinalityEvent
 T = TypeVar("T")
 MAX_EVENTS = 50_000
 """Events held for ``getfinalityevents``; the oldest go first, and whoever asks for them is told that it missed some."""
+_SLACK = 5_000
+"""Events beyond these after which the oldest are really let go of."""
 MAX_WAITERS = 10_000
+_WOKEN_AT_ONCE = 100
+"""Calls that are answered in one turn of the reactor."""
 POLL_DELAY = 0.02
 """Seconds after an event in which more of them gather before those who wait for events are answered."""
 MAX_EARLY = 100_000
@@ -54,7 +56,9 @@ class Reports:
         self._blocks = {kind: metrics.blocks.labels(name) for kind, name in ((True, "closing"), (False, "interim"))}
         self._time_to_final = metrics.time_to_final
         self.latency = Latency()
-        self._events: deque[FinalityEvent] = deque(maxlen=MAX_EVENTS)
+        # A list of which the first ones are gone: who asks for the newest must not go through all, as in a deque.
+        self._events: list[FinalityEvent] = []
+        self._gone = 0
         self.first = self.feed.last + 1
         """The number of the first event that could be in memory."""
         self.last = self.feed.last
@@ -111,17 +115,28 @@ class Reports:
     def _tell(self, report: fx.Report, now: int) -> None:
         txid, change, _, height, reason, tx = report
         self.last = number = self.feed.transaction(txid, _STATUS[change], now, tx, height, reason)
-        if len(self._events) == MAX_EVENTS:
-            self.first = self._events[0].number + 1
+        if len(self._events) - self._gone == MAX_EVENTS:
+            self.first = self._events[self._gone].number + 1
+            self._gone += 1
         self._events.append(FinalityEvent(number, txid, change.value, now))
+        if self._gone > _SLACK:
+            del self._events[: self._gone]
+            self._gone = 0
 
     def _wake(self) -> None:
         self._wake_call = None
         for change, count in self._counts.items():
             self._counters[change].inc(count)
             self._counts[change] = 0
-        for wake in tuple(self._pollers.values()):
-            wake()
+        self._wake_some(list(self._pollers))
+
+    def _wake_some(self, answers: list[Deferred[EventPage]]) -> None:
+        for answer in answers[:_WOKEN_AT_ONCE]:
+            wake = self._pollers.get(answer)
+            if wake is not None:
+                wake()
+        if len(answers) > _WOKEN_AT_ONCE:
+            self._reactor.callLater(0, self._wake_some, answers[_WOKEN_AT_ONCE:])
 
     def block(self, block: fx.BlockArchived, now: int) -> None:
         """A block was applied."""
@@ -166,8 +181,8 @@ class Reports:
 
     def page(self, since: int, limit: int) -> EventPage:
         """The events after a number, as many as ``limit``."""
-        start = bisect_right(self._events, since, key=lambda event: event.number)
-        chosen = tuple(islice(self._events, start, start + limit))
+        start = bisect_right(self._events, since, self._gone, key=lambda event: event.number)
+        chosen = tuple(self._events[start : start + limit])
         return EventPage(chosen, self.first, self.last, missed=since + 1 < self.first)
 
     def poll(self, since: int, limit: int, timeout_ms: int) -> Deferred[EventPage]:
