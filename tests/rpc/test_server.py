@@ -264,6 +264,14 @@ class LimitTests(ServerCase):
             self.channel.dataReceived(b"X-Filler: " + b"x" * 90 + b"\r\n")
         self.assertTrue(self.transport.disconnecting)
 
+    def test_web_pages_may_not_call(self) -> None:
+        for origin in (b"https://evil.example", b"null", b"http://localhost:1"):
+            for kind in (b"text/plain", b"application/json"):
+                response = self.send(self.request(COUNT, b"origin: " + origin, b"Content-Type: " + kind))
+                self.assertTrue(response.startswith(b"HTTP/1.1 403 "), response)
+                self.assertNotIn(b"result", response)
+        self.assertAnswered(self.send(self.request()))
+
     def test_forms_are_not_parsed(self) -> None:
         form = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
         for kind in (b"multipart/form-data; boundary=x", b"application/x-www-form-urlencoded"):

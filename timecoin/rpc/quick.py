@@ -14,7 +14,7 @@ from typing import NamedTuple
 _HEAD = re.compile(
     rb"POST (/|/wallet/[A-Za-z0-9._~-]{0,64}) HTTP/1\.1\r\n((?:[A-Za-z][A-Za-z0-9-]*:[^\r\n\0]*\r\n){1,50})\r\n"
 )
-_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer"))
+_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"origin"))
 _SINGLE = frozenset((b"content-length", b"authorization", b"connection"))
 _MAX_DIGITS = 9
 MAX_HEAD = 8_192

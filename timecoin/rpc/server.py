@@ -118,7 +118,10 @@ class RpcRequest(http.Request):
         except (KeyError, UnicodeDecodeError):
             self._reply(Reply(404, b""))
             return
-        if self.method != b"POST":
+        if self.requestHeaders.hasHeader(b"origin"):
+            # A browser that knows the password sends it along with whatever any page of the web asks it to.
+            self._reply(Reply(403, b"JSONRPC server handles no requests of web pages"))
+        elif self.method != b"POST":
             self._reply(Reply(405, b"JSONRPC server handles only POST requests"))
         else:
             self._take_turn(self.content.read(), self.channel.grant(self._user, wallet))
