@@ -10,14 +10,15 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from tests.node.memory_file import MemoryFile
 from tests.node.test_wallet_service import OTHER, WalletCase
 from tests.node.wallet_world import COIN, World
-from timecoin.primitives.transaction import TxOutput
+from timecoin.consensus.status import Status
+from timecoin.primitives.transaction import Transaction, TxInput, TxOutput
 from timecoin.rpc.face_wallet import Funding, Import, NewWallet
 from timecoin.storage.errors import WriteFailed
 from timecoin.storage.wallet_store import WalletStore
 from timecoin.wallet.descriptors import parse_all
 from timecoin.wallet.errors import VaultLocked
 from timecoin.wallet.hd import ExtendedSecretKey
-from timecoin.wallet.keyring import Keyring
+from timecoin.wallet.keyring import Keyring, Words
 from timecoin.wallet.keys import Account
 from timecoin.wallet.secrets import Vault
 
@@ -222,3 +223,121 @@ class Keys(WalletCase):
         self.assertTrue(self.wallet.state.can_complete(script))
         self.again()
         self.assertEqual(len(self.wait(self.wallet.secrets([script]))), 2)
+
+
+class Finding(HeldCase):
+    """Coins that are there are found, and those that are gone are not."""
+
+    files = MemoryFile
+
+    def spread(self) -> Words:
+        """Address 30 is paid before address 15; the words of the wallet."""
+        scripts = [self.address() for _ in range(40)]
+        self.chain.block(self.chain.gift(scripts[30]))
+        for _ in range(3):
+            self.chain.block(self.chain.gift(OTHER))
+        self.chain.block(self.chain.gift(scripts[15]))
+        words: Words = self.wait(self.wallet.words())
+        return words
+
+    def test_an_address_beyond_the_gap_that_was_paid_first(self) -> None:
+        restored = self.make("two", words=self.spread())
+        self.world.settle()
+        self.assertEqual(self.mine(restored), (0, 0, 0, 2 * COIN))
+
+    def test_also_when_the_node_stops_in_between(self) -> None:
+        words = self.spread()
+        for steps in range(1, 12):
+            name = f"part {steps}"
+            creating = self.world.service.create(NewWallet(name, words=words))
+            for _ in range(steps):
+                self.world.clock.advance(0.002)
+            self.successResultOf(creating)
+            self.wait(self.world.service.unload(name, None))
+            restored = self.wait(self.world.service.load(name, None)).wallet
+            self.world.settle()
+            self.assertEqual(self.mine(restored), (0, 0, 0, 2 * COIN), steps)
+            self.wait(self.world.service.unload(name, None))
+
+    def test_a_rescan_finds_it_too(self) -> None:
+        restored = self.make("two", words=self.spread()._replace(passphrase="another"))
+        scripts = [self.address(restored) for _ in range(40)]
+        self.chain.block(self.chain.gift(scripts[30]), told=False)
+        self.chain.block(self.chain.gift(scripts[15]), told=False)
+        words = self.wait(restored.words())
+        blank = self.make("three", words=words, rescan=False)
+        blank.state.settings.synced = self.chain.state.height
+        self.wait(blank.rescan(0, None))
+        self.assertEqual(self.mine(blank), (0, 0, 0, 2 * COIN))
+
+    def test_a_spend_that_stands_before_its_coin_in_a_block_nobody_told_of(self) -> None:
+        made = self.chain.gift(self.address())
+        spends = (Transaction(2, (TxInput(made.outpoint(0)),), (TxOutput(n, OTHER),)) for n in range(20_000, 30_000))
+        spent = next(each for each in spends if each.txid[::-1] < made.txid[::-1])
+        self.chain.block(made, spent)
+        self.world.settle()
+        self.assertEqual(self.mine(), (0, 0, 0, 0))
+        self.assertEqual(self.wallet.state.settings.synced, self.chain.state.height)
+
+    def test_a_certificate_that_lapsed_while_the_node_was_away(self) -> None:
+        tx = self.chain.take(self.chain.gift(self.address()), Status.CERTIFIED)
+        self.wait(self.world.service.unload("one", None))
+        self.chain.pool.clear()
+        self.wallet = self.wait(self.world.service.load("one", None)).wallet
+        self.world.settle()
+        self.assertEqual(self.wallet.state.history.get(tx.txid).status, "pending")
+
+
+class SecondSignatures(HeldCase):
+    """Moments in which a second spend of a coin might be signed in one epoch."""
+
+    files = MemoryFile
+
+    def drafts(self) -> tuple[Transaction, Transaction]:
+        self.give()
+        first, second = (
+            Transaction(2, (TxInput(coin.outpoint),), (TxOutput(coin.value - fee, OTHER),))
+            for coin in self.wallet.state.history.unspent()
+            for fee in (50_000, 60_000)
+        )
+        return first, second
+
+    def test_the_epoch_closes_while_the_record_is_written(self) -> None:
+        first, second = self.drafts()
+        for name in ("commit", "sign_raw"):
+            self.held.names = {name}
+            signing = self.wallet.sign(first)
+            self.chain.block(self.chain.gift(OTHER), closing=True)
+            self.assertNoResult(signing)
+            self.held.go()
+            self.assertTrue(self.wait(signing).complete)
+            self.fails(-4, self.wallet.sign(second), "signed away")
+            self.chain.block(self.chain.gift(OTHER), closing=True)
+            self.world.settle()
+
+    def test_another_device_spent_it_while_the_wallet_was_not_loaded(self) -> None:
+        first, second = self.drafts()
+        self.wait(self.world.service.unload("one", None))
+        self.chain.block(self.chain.gift(OTHER))
+        self.chain.take(first)
+        self.held.names = {"_slice"}
+        self.wallet = self.successResultOf(self.world.service.load("one", None)).wallet
+        signing = self.wallet.sign(second)
+        self.world.settle()
+        self.assertNoResult(signing)
+        self.held.go()
+        self.fails(-4, signing, "signed away")
+        self.assertEqual(self.mine(), (0, 0, 0, 0))
+
+    def test_a_scan_that_was_ended_tells_nothing(self) -> None:
+        first, second = self.drafts()
+        self.wait(self.world.service.unload("one", None))
+        self.chain.block(self.chain.gift(OTHER))
+        self.chain.take(first)
+        self.held.names = {"_slice"}
+        self.wallet = self.successResultOf(self.world.service.load("one", None)).wallet
+        signing = self.wallet.sign(second)
+        self.assertTrue(self.wallet.abort_scan())
+        self.held.go()
+        self.fails(-4, signing, "caught up")
+        self.assertTrue(self.wait(self.wallet.sign(second, may_block_coins=True)).complete)

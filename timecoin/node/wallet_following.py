@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ class Following:
         self._archived: dict[int, list[Transaction]] = {}
         self._catching_up: Deferred[None] | None = None
         self.running = True
+        self.is_ready = False
+        """Whether it has seen, since it was loaded, what happened while it was not."""
 
     # The feed
 
@@ -71,12 +74,14 @@ class Following:
     def block(self, header: Header, coinbase: Transaction | None) -> None:
         """A block was applied; ``coinbase`` is given of those that pay rewards. Called in the order of heights."""
         txs = self._archived.pop(header.height, [])
+        # Blocks are sorted by txid: a spend of what is new in a block may have been told before it, and not noticed.
+        again = any(tx.txid not in self._state.history for tx in txs)
         if coinbase is not None and self._state.history.touches(coinbase):
             txs.append(coinbase)
         for tx in txs:
-            self._state.absorb(tx, "archived", self._chain.now_ms(), place=place_of(header))
+            again = self._state.absorb(tx, "archived", self._chain.now_ms(), place=place_of(header)) or again
             self._changed(tx.txid)
-        if self._state.settings.synced == header.height - 1:
+        if self._state.settings.synced == header.height - 1 and not again:
             self._state.settings.synced = header.height
         elif self._state.settings.synced < header.height:
             self.catch_up()
@@ -87,8 +92,8 @@ class Following:
     def catch_up(self) -> Deferred[None]:
         """Look at the blocks since the last one that was looked at; fires when it is through, or gave up for now."""
         if self._catching_up is None:
-            working = Deferred.fromCoroutine(self._catch_up())
-            self._catching_up = working.addErrback(self._gave_up).addBoth(self._caught_up)
+            working = self._catching_up = Deferred.fromCoroutine(self._catch_up())
+            working.addErrback(self._gave_up).addBoth(self._caught_up)
         waiting: Deferred[None] = Deferred()
         if self._catching_up is None:
             waiting.callback(None)
@@ -107,13 +112,22 @@ class Following:
         self._catching_up = None
 
     async def _catch_up(self) -> None:
-        settings = self._state.settings
-        while self.running and settings.synced < self._chain.tip.height:
-            if settings.synced + 1 < self._chain.base:
+        while self.running and (first := self._first_unseen()) <= self._chain.tip.height:
+            if first < self._chain.base:
                 await self._from_coins()
             else:
-                await self._scanner.blocks(settings.synced + 1, self._chain.tip.height, self._synced)
+                await self._scanner.blocks(first, self._chain.tip.height, self._synced, partial(self._again, first))
+            self._state.settings.again_from = -1
         await self.look_at_pool()
+        self.is_ready = self.running
+        self._writer.soon()
+
+    def _first_unseen(self) -> int:
+        settings = self._state.settings
+        return settings.synced + 1 if settings.again_from < 0 else min(settings.again_from, settings.synced + 1)
+
+    def _again(self, first: int) -> None:
+        self._state.settings.again_from = first
         self._writer.soon()
 
     async def _from_coins(self) -> None:
@@ -122,8 +136,7 @@ class Following:
         self.log.warn(
             "wallet {name}: its history below height {base} is not to be had here", name=self._name, base=base
         )
-        await self._scanner.blocks(base, tip)
-        await self._scanner.coins()
+        await self._scanner.all_blocks_and_coins(tip)
         self._state.settings.missing_below = base
         self._synced(tip)
 
@@ -146,7 +159,10 @@ class Following:
         """Ask the node where own unarchived transactions stand: no event tells of a certificate that lapsed with its
         epoch."""
         for record in self._state.history.unarchived():
-            self._take_status(record.tx)
+            if record.status == "certified" and self._chain.status(record.txid) is None:
+                self._state.absorb(record.tx, "pending", self._chain.now_ms())
+            else:
+                self._take_status(record.tx)
 
     def _take_status(self, tx: Transaction) -> None:
         found = self._chain.status(tx.txid)

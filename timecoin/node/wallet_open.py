@@ -94,7 +94,7 @@ class Wallet:
             name, state, chain, self._scanner, self.writer, around.reactor, lambda txid: changed(name, txid)
         )
         self._funder = Funder(state, chain, around.in_thread, self.is_collateral, around.random)
-        self._signer = Signer(name, state, chain, self._flush, around.in_thread, around.backend)
+        self._signer = Signer(name, state, chain, self._flush, self._ready, around.in_thread, around.backend)
         self._locking = Locking(state.keyring, self.writer, around.in_thread, around.reactor, self._turns, around.cost)
 
     # Life
@@ -325,9 +325,10 @@ class Wallet:
     async def _rescan(self, first: int, last: int | None) -> tuple[int, int]:
         end = self._chain.tip.height if last is None else last
         start = max(first, self._chain.base)
-        await self._scanner.blocks(start, end)
-        if first < self._chain.base:
-            await self._scanner.coins()
+        if first >= self._chain.base:
+            await self._scanner.blocks(start, end)
+        else:
+            await self._scanner.all_blocks_and_coins(end)
             self.state.settings.missing_below = self._chain.base
         await self.following.look_at_pool()
         await self._flush()
@@ -347,6 +348,14 @@ class Wallet:
             await self._around.in_thread(self._file.backup, destination)
         except StorageError as problem:
             raise RpcError(WALLET_ERROR, f"Error: Wallet backup failed! {problem}") from None
+
+    async def _ready(self) -> None:
+        """A wallet that was just loaded does not know yet what another copy of it spent."""
+        if not self.following.is_ready:
+            await self.following.catch_up()
+        if not self.following.is_ready:
+            reason = "The wallet has not caught up with the chain, and cannot tell which of its coins are spent: wait"
+            raise RpcError(WALLET_ERROR, reason)
 
     async def _flush(self) -> None:
         try:

@@ -71,19 +71,29 @@ class Scanner:
         self._aborted = self._info is not None
         return self._aborted
 
-    async def blocks(self, first: int, last: int, done: Callable[[int], None] = lambda height: None) -> int:
-        """Look through the blocks ``first`` to ``last``; ``done`` hears of heights that are behind it.
+    async def blocks(
+        self,
+        first: int,
+        last: int,
+        done: Callable[[int], None] = lambda height: None,
+        again: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Look through the blocks ``first`` to ``last``, until nothing is found that makes the wallet watch more.
 
-        Returns the last height. RpcError −1 when it was aborted, −4 when a scan is under way.
+        An address far ahead may have been paid before those that make the wallet look that far. ``done`` hears of
+        heights that are behind it; ``again``: that they are to be looked at once more. RpcError −1 when it was aborted,
+        −4 when a scan is under way.
         """
         self._begin()
         try:
-            return await self._blocks(first, last, done)
+            while await self._blocks(first, last, done, again):
+                self.log.info("wallet {name}: it watches more addresses, and looks again", name=self._name)
         finally:
             self._info = None
 
-    async def _blocks(self, first: int, last: int, done: Callable[[int], None]) -> int:
-        height = first
+    async def _blocks(self, first: int, last: int, done: Callable[[int], None], again: Callable[[], None]) -> bool:
+        """One time; whether the wallet watches more scripts now than before."""
+        height, grew = first, False
         while height <= last:
             found: _Slice = await self._in_thread(self._slice, height, last)
             reached = found.header.height
@@ -92,10 +102,11 @@ class Scanner:
                 done(reached)
                 height = reached + 1
             else:
-                # The wallet watches more than before: the same block may hold more for it.
-                height = reached
+                # The same block may hold more for it, and those before it, too.
+                grew, height = True, reached
+                again()
             await self._pause()
-        return last
+        return grew
 
     def _slice(self, first: int, last: int) -> _Slice:
         count = 0
@@ -113,19 +124,25 @@ class Scanner:
             grew = self._state.absorb(tx, "archived", now, place=place) or grew
         return grew
 
-    async def coins(self) -> int:
-        """Look through all unspent coins for those made below the blocks that are here; the height they are of.
+    async def all_blocks_and_coins(self, last: int) -> None:
+        """Look through all blocks that are here up to ``last``, and for coins that are older; raises as they do."""
+        await self.blocks(self._chain.base, last)
+        while await self.coins():
+            await self.blocks(self._chain.base, last)
 
-        Looks again as long as the wallet comes to watch more scripts.
+    async def coins(self) -> bool:
+        """Look through all unspent coins for those made below the blocks that are here.
+
+        Looks again as long as the wallet comes to watch more scripts; returns whether it did.
         """
         self._begin()
         try:
+            grew = False
             while True:
-                snapshot = self._chain.snapshot()
-                height = snapshot.height
-                found = await self._in_thread(self._find_coins, snapshot, self._chain.base)
+                found = await self._in_thread(self._find_coins, self._chain.snapshot(), self._chain.base)
                 if not self._state.find_coins(found):
-                    return height
+                    return grew
+                grew = True
         finally:
             self._info = None
 

@@ -27,7 +27,7 @@ from timecoin.wallet.state import WalletState
 __all__ = ["Flush", "Signer"]
 
 Flush: TypeAlias = Callable[[], Awaitable[None]]
-"""Makes all that changed in the wallet durable; RpcError −4 when it cannot."""
+"""Makes all that changed in the wallet durable, or waits until it has caught up; RpcError −4 when that cannot be."""
 
 
 class Signer:
@@ -41,6 +41,7 @@ class Signer:
         state: WalletState,
         chain: WalletChain,
         flush: Flush,
+        ready: Flush,
         in_thread: InThread,
         backend: SignatureBackend,
     ) -> None:
@@ -48,6 +49,7 @@ class Signer:
         self._state = state
         self._chain = chain
         self._flush = flush
+        self._ready = ready
         self._in_thread = in_thread
         self._backend = backend
 
@@ -65,11 +67,16 @@ class Signer:
         """Put spends of coins on record, durably; RpcError −4, −10."""
         if self._chain.syncing:
             raise RpcError(IN_INITIAL_DOWNLOAD, "The node is behind the network and cannot tell the epoch: wait")
-        coins, epoch = list(outpoints), self._chain.tip.epoch
         if not may_block_coins:
-            self._check(tx, coins, epoch)
-        self._state.note_guard(self._state.guard.record(tx, coins, epoch))
-        await self._flush()
+            await self._ready()
+        coins, epoch = list(outpoints), -1
+        while epoch != self._chain.tip.epoch:
+            # Once more when the epoch closed meanwhile: the signature would count in the new one.
+            epoch = self._chain.tip.epoch
+            if not may_block_coins:
+                self._check(tx, coins, epoch)
+            self._state.note_guard(self._state.guard.record(tx, coins, epoch))
+            await self._flush()
 
     def _check(self, tx: Transaction, coins: Iterable[OutPoint], epoch: int) -> None:
         try:
@@ -94,8 +101,12 @@ class Signer:
         secrets = await self.secrets(own.values()) if own else {}
         if own:
             await self.permit(tx, own, may_block_coins)
+        epoch = self._chain.tip.epoch
         known = {**scripts, **self._witness_scripts(coin.script for coin in coins.values())}
         signed: Signed = await self._in_thread(sign_raw, tx, coins, known, secrets, self._backend)
+        if own and self._chain.tip.epoch != epoch:
+            # Signing takes time, and an epoch closed.
+            await self.permit(tx, own, may_block_coins)
         return SignResult(*signed)
 
     def _coin(self, outpoint: OutPoint, previous: Mapping[OutPoint, TxOutput]) -> TxOutput | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from twisted.internet.defer import CancelledError
+
 from timecoin.ledger.carrying import fill, placeholder
 from timecoin.ledger.networks import Network
 from timecoin.ledger.payload import FREE, Payload, Register, Return, Unregister, Update
@@ -68,9 +70,11 @@ async def register(context: Context, options: MasternodeOptions) -> Registered:
         await wallet.lock_coins([coin], True)
     try:
         await _send(wallet, draft, tx, f"masternode registration, {entry.tier.name.lower()}")
+    except CancelledError:
+        # The caller left; it is sent all the same.
+        raise
     except BaseException:
-        # Of a caller who left it may have been sent all the same.
-        if coin is not None and tx.txid not in wallet.state.history:
+        if coin is not None:
             await wallet.unlock_coins([coin])
         raise
     return _registered(context, tx, entry, draft.fee, locked)

@@ -42,7 +42,8 @@ class Settings(msgspec.Struct, kw_only=True):
     """What a wallet is, beside its keys and coins.
 
     ``watch_only``: it never holds private keys. ``created``: Unix seconds. ``synced``: the height through which blocks
-    were looked at (−1: none). ``fee_rate``: units per 1,000 vbytes, 0: the least. ``missing_below``: the history of
+    were looked at (−1: none); ``again_from``: those from this height on are to be looked at once more, because the
+    wallet watches more scripts than it did then (−1: none). ``fee_rate``: units per 1,000 vbytes, 0: the least. ``missing_below``: the history of
     blocks below this height is not known, only the coins that were left of it (0: nothing is missing).
     """
 
@@ -52,6 +53,7 @@ class Settings(msgspec.Struct, kw_only=True):
     synced: int = -1
     fee_rate: int = 0
     missing_below: int = 0
+    again_from: int = -1
 
 
 class WalletState:
