@@ -29,7 +29,7 @@ class Outgoing:
         self._give_up = give_up
         self._timeout = timeout
         self._at = 0
-        self._is_paused = False
+        self._is_paused = self._has_ended = False
         self._call: Any = None
 
     def go(self) -> None:
@@ -43,6 +43,7 @@ class Outgoing:
             return
         if self._at >= len(self._body):
             self.stop()
+            self._has_ended = True
             self._done()
         else:
             self._call = self._clock.callLater(0, self.go)
@@ -51,13 +52,15 @@ class Outgoing:
         """The transport is full."""
         self._is_paused = True
         self.stop()
-        self._call = self._clock.callLater(self._timeout, self._give_up)
+        if not self._has_ended:
+            self._call = self._clock.callLater(self._timeout, self._give_up)
 
     def resume(self) -> None:
         """There is room again."""
         self._is_paused = False
         self.stop()
-        self._call = self._clock.callLater(0, self.go)
+        if not self._has_ended:
+            self._call = self._clock.callLater(0, self.go)
 
     def stop(self) -> None:
         """Write no more."""
