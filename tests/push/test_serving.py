@@ -256,6 +256,37 @@ class SocketTest(ServingTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(len(self.hub.clients), 0)
 
+    def test_no_call_is_taken_while_answers_are_not_read(self) -> None:
+        transport = self.open()
+        call = b'{"id":1,"method":"subscribe","params":{"topics":["blocks"]}}'
+        frame = bytes([0x81, 0x80 | len(call)]) + bytes(4) + call
+        transport.producer.pauseProducing()  # type: ignore[union-attr]
+        transport.protocol.dataReceived(frame * 500)
+        self.clock.pump([0] * 600)
+        self.assertEqual((transport.value(), transport.producerState), (b"", "paused"))
+        transport.producer.resumeProducing()  # type: ignore[union-attr]
+        self.assertEqual((len(self.frames(transport)), transport.producerState), (1, "paused"))
+        self.clock.pump([0] * 600)
+        self.assertEqual((len(self.frames(transport)), transport.producerState), (499, "producing"))
+
+    def test_calls_that_take_long_leave_as_much_to_others(self) -> None:
+        transport = self.open()
+        real = self.hub.subscribe
+
+        def slow(*given: Any) -> int:
+            self.clock.rightNow += 0.05
+            return real(*given)
+
+        self.patch(self.hub, "subscribe", slow)
+        for _ in range(3):
+            self.call(transport, "blocks")
+        self.assertEqual(len(self.frames(transport)), 1)
+        self.clock.advance(0.05)
+        self.assertEqual(len(self.frames(transport)), 1)
+        self.lose(transport)
+        self.clock.advance(1)
+        self.assertEqual(self.frames(transport), [])
+
     def test_a_slow_one_is_cut(self) -> None:
         transport = self.open()
         self.call(transport, "finality")

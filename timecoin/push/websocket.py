@@ -5,10 +5,11 @@ Import it only once a reactor is installed: autobahn takes the one that there is
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from twisted.web.http import Request
 from zope.interface import implementer
@@ -25,6 +26,8 @@ PING_EVERY, PING_TIMEOUT = 20, 20
 """Seconds."""
 _HEAD, _TAIL = b'{"jsonrpc":"2.0","method":"event","params":', b"}"
 _SECRET = b"authorization"
+_LONG = 0.001
+"""Seconds of a call after which the client has a rest."""
 _log = Logger()
 
 
@@ -35,6 +38,11 @@ class PushProtocol(WebSocketServerProtocol):
     factory: PushFactory
     transport: Any
     client: Subscriber | None = None
+    _turn: IDelayedCall | None = None
+
+    def __init__(self) -> None:
+        WebSocketServerProtocol.__init__(self)
+        self._calls: deque[bytes] = deque()
 
     def onOpen(self) -> None:
         """The handshake is done."""
@@ -49,8 +57,31 @@ class PushProtocol(WebSocketServerProtocol):
         if isBinary:
             self._close(1003, "messages are JSON in text frames")
             return
+        self._calls.append(payload)
+        if self._turn is None:
+            self._take_call()
+        if self._calls and self.client is not None:
+            self.transport.pauseProducing()
+
+    def _take_call(self) -> None:
+        """One call, then a rest as long as it took: many that come together leave the node its time. None while the
+        client does not read: answers may be much longer than calls."""
+        self._turn = None
+        if not self._calls or self.client is None or self.client.paused_at is not None:
+            return
+        began = self.factory.reactor.seconds()
+        self._answer(self.client, self._calls.popleft())
+        if self.client is None:
+            return
+        took = self.factory.reactor.seconds() - began
+        if self._calls or took > _LONG:
+            self._turn = self.factory.reactor.callLater(took, self._take_call)
+        if not self._calls and self.client.paused_at is None:
+            self.transport.resumeProducing()
+
+    def _answer(self, client: Subscriber, call: bytes) -> None:
         try:
-            reply = answer(self.factory.hub, self.client, payload)
+            reply = answer(self.factory.hub, client, call)
         except Exception:
             _log.failure("a push client's call failed")
             self._close(1011, "internal error")
@@ -65,6 +96,10 @@ class PushProtocol(WebSocketServerProtocol):
 
     def _leave(self) -> None:
         client, self.client = self.client, None
+        self._calls.clear()
+        if self._turn is not None and self._turn.active():
+            self._turn.cancel()
+        self._turn = None
         if client is not None:
             self.factory.hub.left(client)
             self.transport.unregisterProducer()
@@ -79,9 +114,13 @@ class PushProtocol(WebSocketServerProtocol):
 
     def resumeProducing(self) -> None:
         """It has read everything."""
-        if self.client is not None:
+        if self.client is None:
+            return
+        if not self._calls:
             self.transport.resumeProducing()
-            self.factory.hub.resume(self.client)
+        self.factory.hub.resume(self.client)
+        if self._turn is None:
+            self._take_call()
 
     def stopProducing(self) -> None:
         """It is gone."""
