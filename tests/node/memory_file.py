@@ -15,10 +15,12 @@ class MemoryFile:
     """A wallet's tables in memory; an empty file stands for it in the directory."""
 
     kept: dict[Path, dict[str, dict[bytes, bytes]]] = {}
+    ids: dict[Path, bytes] = {}
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.wallet_id = b"\x07" * 16
+        self.wallet_id = self.ids.setdefault(path, len(self.ids).to_bytes(16, "big"))
+        self.leftover: Path | None = None
 
     @classmethod
     def create(cls, path: Path, chain_id: bytes) -> Self:
@@ -41,6 +43,7 @@ class MemoryFile:
     def restore(cls, source: Path, path: Path, chain_id: bytes) -> Self:
         if source not in cls.kept:
             raise BadBackup(f"{source}: no backup")
+        cls.ids[path] = cls.ids[source]
         made = cls.create(path, chain_id)
         cls.kept[path] = {name: dict(table) for name, table in cls.kept[source].items()}
         return made
@@ -63,6 +66,7 @@ class MemoryFile:
     def backup(self, destination: Path) -> None:
         if destination in self.kept:
             raise BackupRefused(f"{destination} is there already")
+        self.ids[destination] = self.wallet_id
         self.kept[destination] = {name: dict(table) for name, table in self.kept[self.path].items()}
 
     def close(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -11,8 +13,10 @@ from tests.node.memory_file import MemoryFile
 from tests.node.test_wallet_service import OTHER, WalletCase
 from tests.node.wallet_world import COIN, World
 from timecoin.consensus.status import Status
+from timecoin.node.wallet_service import START_LIST
 from timecoin.primitives.transaction import Transaction, TxInput, TxOutput
 from timecoin.rpc.face_wallet import Funding, Import, NewWallet
+from timecoin.storage import wallet_files, wallet_store
 from timecoin.storage.errors import WriteFailed
 from timecoin.storage.wallet_store import WalletStore
 from timecoin.wallet.descriptors import parse_all
@@ -341,3 +345,109 @@ class SecondSignatures(HeldCase):
         self.held.go()
         self.fails(-4, signing, "caught up")
         self.assertTrue(self.wait(self.wallet.sign(second, may_block_coins=True)).complete)
+
+
+class Copies(WalletCase):
+    """Backups and copies of one wallet."""
+
+    files = WalletStore
+
+    def test_two_copies_are_not_loaded_at_once(self) -> None:
+        service = self.world.service
+        self.wait(self.wallet.backup(self.directory / "copy"))
+        self.fails(-4, service.restore("two", self.directory / "copy", None), "copy of")
+        self.assertEqual(self.wait(service.on_disk()), ["one"])
+        self.wait(service.unload("one", None))
+        self.wait(service.restore("two", self.directory / "copy", None))
+        self.fails(-4, service.load("one", None), "copy of")
+        self.wait(service.unload("two", None))
+        self.wait(service.load("one", None))
+
+    def test_a_restored_copy_signs_nothing_in_the_epoch_of_the_one_it_follows(self) -> None:
+        self.give()
+        (coin,) = self.wallet.state.history.unspent()
+        first, second = (
+            Transaction(2, (TxInput(coin.outpoint),), (TxOutput(n, OTHER),)) for n in (COIN // 2, COIN // 4)
+        )
+        self.wait(self.wallet.backup(self.directory / "copy"))
+        self.wait(self.wallet.sign(first))
+        self.wait(self.world.service.unload("one", None))
+        self.wallet = self.wait(self.world.service.restore("two", self.directory / "copy", None)).wallet
+        self.fails(-4, self.wallet.sign(second), "restored")
+        self.wait(self.world.service.unload("two", None))
+        self.wallet = self.wait(self.world.service.load("two", None)).wallet
+        self.fails(-4, self.wallet.sign(second), "restored")
+        self.chain.syncing = True
+        self.chain.block(self.chain.gift(OTHER), closing=True)
+        self.world.settle()
+        self.chain.syncing = False
+        self.fails(-4, self.wallet.sign(second), "restored")
+        self.chain.block(self.chain.gift(OTHER), closing=True)
+        self.wait(self.wallet.sign(second))
+
+    def test_sources_that_are_no_files(self) -> None:
+        os.mkfifo(self.directory / "pipe")
+        for source in (self.directory / "pipe", self.directory, Path("/dev/zero"), Path("a\0b"), Path("\ud800")):
+            self.fails(-8, self.world.service.restore("two", source, None))
+            self.assertEqual(self.wait(self.world.service.on_disk()), ["one"])
+
+    def test_destinations_that_are_no_new_files(self) -> None:
+        (self.directory / "link").symlink_to(self.directory / "elsewhere")
+        inside = self.directory / "one" / "wallet.fs"
+        for place in (self.directory / "link", self.directory, inside, Path("a\0b"), Path("\ud800"), Path("x" * 300)):
+            self.fails(-4, self.wallet.backup(place))
+        self.assertFalse((self.directory / "elsewhere").exists())
+
+    def test_names_that_the_service_uses_itself(self) -> None:
+        for name in (START_LIST, f"{START_LIST}.new"):
+            self.fails(-8, self.world.service.create(NewWallet(name)))
+
+    def test_files_are_the_owners_own(self) -> None:
+        before = os.umask(0)
+        self.addCleanup(os.umask, before)
+        made = self.make("two", load_on_startup=True)
+        self.wait(made.backup(self.directory / "copy"))
+        self.wait(made.encrypt("secret"))
+        self.wait(made.new_script(0, ""))
+        found = {
+            path: path.stat().st_mode & 0o077 for path in [*made.path.rglob("*"), made.path, self.directory / "copy"]
+        }
+        self.assertEqual(
+            {path: mode for path, mode in found.items() if mode and path.suffix not in (".index", ".lock")}, {}
+        )
+
+    def test_the_file_of_a_wallet_in_use_does_not_grow_for_ever(self) -> None:
+        path = self.wallet.path / "wallet.fs"
+        self.patch(wallet_store, "SLACK", 200_000)
+        sizes = []
+        for n in range(400):
+            self.wallet.state.book.set_label(OTHER, f"{n}" + "x" * 1_000)
+            self.wait(self.wallet.writer.flush())
+            sizes.append(path.stat().st_size)
+        self.assertLess(max(sizes), 700_000)
+        self.again()
+        self.assertTrue(self.wallet.state.book.label(OTHER).startswith("399"))
+
+    def test_an_old_file_that_could_not_be_wiped_is_told_of(self) -> None:
+        wipe = wallet_files.wipe
+
+        def cannot(path: Path) -> None:
+            if path.suffix == ".old" and path.exists():
+                raise OSError("no")
+            wipe(path)
+
+        warnings: list[str] = []
+        self.patch(wallet_files, "wipe", cannot)
+        self.patch(type(self.wallet), "log", Logged(warnings))
+        self.wait(self.wallet.encrypt("secret"))
+        self.assertEqual([str(self.wallet.path / "wallet.fs.old") in each for each in warnings], [True])
+
+
+class Logged:
+    """A logger whose warnings are kept."""
+
+    def __init__(self, warnings: list[str]) -> None:
+        self._warnings = warnings
+
+    def warn(self, text: str, **more: object) -> None:
+        self._warnings.append(text.format(**more))

@@ -503,6 +503,7 @@ class Restarting(WalletCase):
         self.wait(self.wallet.backup(self.directory / "copy.backup"))
         self.fails(-4, self.wallet.backup(self.directory / "copy.backup"))
         self.give()
+        self.wait(self.world.service.unload("one", None))
         restored: Any = self.wait(self.world.service.restore("two", self.directory / "copy.backup", None)).wallet
         self.world.settle()
         self.assertEqual(self.mine(restored), (0, 0, 0, 2 * COIN))

@@ -26,10 +26,6 @@ _TABLES: Final = (*book.TABLES, keyring.SECRETS_TABLE, keyring.VAULT_TABLE, *sta
 class TableFile(WalletFile, Protocol):
     """An open wallet file: what ``storage.wallet_store.WalletStore`` is."""
 
-    @property
-    def wallet_id(self) -> bytes:
-        """Which wallet it is, copies included."""
-
     def read(self, table: str) -> dict[bytes, bytes]:
         """All of a table."""
 

@@ -49,6 +49,14 @@ class WalletFile(Store, Protocol):
     def path(self) -> Path:
         """The wallet's directory."""
 
+    @property
+    def wallet_id(self) -> bytes:
+        """Which wallet it is, copies included."""
+
+    @property
+    def leftover(self) -> Path | None:
+        """An old file with secrets that could not be wiped."""
+
     def backup(self, destination: Path) -> None:
         """A copy in one file."""
 
@@ -123,6 +131,8 @@ class Wallet:
         if header.closing:
             self.following.refresh()
             self.state.note_guard(dict(self.state.guard.prune(self._chain.tip.epoch)))
+            if not self._chain.syncing:
+                self.state.settings.restored = False
             self._signer.again_in_background()
 
     # Reading
@@ -131,6 +141,11 @@ class Wallet:
     def path(self) -> Path:
         """Its directory."""
         return self._file.path
+
+    @property
+    def wallet_id(self) -> bytes:
+        """The same for all copies of it."""
+        return self._file.wallet_id
 
     def balances(self) -> Balances:
         """What it has."""
@@ -278,11 +293,20 @@ class Wallet:
 
     def change_passphrase(self, old: str, new: str) -> Deferred[None]:
         """Another passphrase."""
-        return to_the_end(Deferred.fromCoroutine(self._locking.change(old, new)))
+        changing = Deferred.fromCoroutine(self._locking.change(old, new))
+        return to_the_end(changing.addCallback(self._tell_of_leftover))
 
     def encrypt(self, passphrase: str) -> Deferred[None]:
         """Protect the secrets."""
-        return to_the_end(Deferred.fromCoroutine(self._locking.encrypt(passphrase)))
+        encrypting = Deferred.fromCoroutine(self._locking.encrypt(passphrase))
+        return to_the_end(encrypting.addCallback(self._tell_of_leftover))
+
+    def _tell_of_leftover(self, _: object) -> None:
+        if self._file.leftover is not None:
+            reason = (
+                "secrets as they were before are in {path}, which could not be wiped: it is tried at the next loading"
+            )
+            self.log.warn("wallet {name}: " + reason, name=self.name, path=self._file.leftover)
 
     def words(self) -> Deferred[Words]:
         """The recovery words: **secret**."""
@@ -350,7 +374,10 @@ class Wallet:
             raise RpcError(WALLET_ERROR, f"Error: Wallet backup failed! {problem}") from None
 
     async def _ready(self) -> None:
-        """A wallet that was just loaded does not know yet what another copy of it spent."""
+        """A wallet that was just loaded does not know yet what another copy of it spent, nor what that signed."""
+        if self.state.settings.restored:
+            reason = "The wallet was restored from a backup: what was signed after that is known when the epoch is over"
+            raise RpcError(WALLET_ERROR, f"{reason} (getepochinfo)")
         if not self.following.is_ready:
             await self.following.catch_up()
         if not self.following.is_ready:

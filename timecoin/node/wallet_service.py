@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Final, TypeVar
 
 from twisted.application.service import Service
@@ -19,7 +20,7 @@ from twisted.python.threadpool import ThreadPool
 
 from timecoin.node.feed import BlockApplied, Feed, TransactionChanged
 from timecoin.node.wallet_chain import WalletChain
-from timecoin.node.wallet_files import Files, Opened, StartList, make_wallet, open_wallet
+from timecoin.node.wallet_files import Files, Opened, StartList, TableFile, make_wallet, open_wallet
 from timecoin.node.wallet_funding import system_random
 from timecoin.node.wallet_open import Surroundings, Wallet
 from timecoin.node.wallet_writer import InThread, to_the_end
@@ -48,7 +49,7 @@ from timecoin.wallet.secrets import DEFAULT_COST, Cost
 __all__ = ["WalletService"]
 
 T = TypeVar("T")
-START_LIST: Final = "load_on_startup.json"
+START_LIST: Final = "_load_on_startup.json"
 THREADS: Final = 4
 _NO_WALLET: Final = (
     "No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet. "
@@ -274,6 +275,11 @@ class WalletService(Service):
             raise RpcError(NOT_FOUND, f"Wallet file verification failed. {reason}") from None
         except (StorageError, WalletError, ValueError) as problem:
             raise RpcError(WALLET_ERROR, f"Wallet file verification failed. {problem}") from None
+        copied = next((each.name for each in self._wallets.values() if each.wallet_id == opened.store.wallet_id), None)
+        if copied is not None:
+            # Each would not know what the other one signs.
+            await self.in_thread(opened.store.close)
+            raise RpcError(WALLET_ERROR, f'It is a copy of wallet "{copied}", which is loaded: unload that first.')
         wallet = self._take(name, opened)
         wallet.begin()
         return wallet
@@ -308,8 +314,21 @@ class WalletService(Service):
             raise RpcError(ALREADY_EXISTS, f"Wallet file verification failed. {reason}") from None
         except StorageError as problem:
             raise RpcError(INVALID_PARAMETER, str(problem)) from None
-        await self.in_thread(store.close)
-        return await self._load_and_list(name, load_on_startup)
+        await self.in_thread(self._mark_restored, store)
+        try:
+            return await self._load_and_list(name, load_on_startup)
+        except RpcError:
+            # It was made a moment ago, by this call, of a file that is still there.
+            await self.in_thread(rmtree, path)
+            raise
+
+    def _mark_restored(self, store: TableFile) -> None:
+        try:
+            opened = open_wallet(store, self._chain.network, self._draw, self._gap_limit)
+            opened.state.settings.restored = True
+            store.commit(opened.state.take_changes())
+        finally:
+            store.close()
 
     # Inside
 

@@ -131,7 +131,7 @@ async def loadwallet(context: Context, filename: str, load_on_startup: bool | No
     :param filename: its name
     :param load_on_startup: as in createwallet
     :returns: its name
-    :error -4: it cannot be read, or is of another network
+    :error -4: it cannot be read, is of another network, or a copy of it is loaded
     :error -18: there is none
     :error -35: it is loaded already
     """
@@ -158,13 +158,14 @@ async def restorewallet(
 ) -> NamedWallet:
     """Make a wallet of a file that backupwallet wrote, load it, and let it catch up with the chain.
 
-    What was signed after the backup is not in it: let the epoch pass (getepochinfo) before the restored wallet pays, if
-    the lost one was in use.
+    What was signed after the backup is not in it: the restored wallet signs nothing until the epoch is over
+    (getepochinfo). Two copies of a wallet are never loaded together.
 
     :param wallet_name: as in createwallet
     :param backup_file: path of the file on the node's machine
     :param load_on_startup: as in createwallet
     :returns: its name
+    :error -4: the wallet that the backup is of, or a copy of it, is loaded
     :error -8: the name is not allowed, or the file is no backup for this network
     :error -18: this node has no wallets
     :error -36: there is such a wallet

@@ -51,6 +51,8 @@ def write_backup(destination: Path, identity: Identity, records: Iterable[Record
         raise BackupRefused(f"{destination} is there already; a backup never overwrites") from None
     except OSError as error:
         raise BackupRefused(f"{destination}: {error.strerror or error}") from None
+    except ValueError:
+        raise BackupRefused("that is no path of a file") from None
     try:
         with os.fdopen(descriptor, "wb") as stream:
             _write(stream, identity, records)

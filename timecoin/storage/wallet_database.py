@@ -110,6 +110,10 @@ class WalletDatabase:
 
 def _open(path: Path) -> Any:
     path.touch(mode=0o600)
+    # ZODB puts what it is about to commit into this one first, and would let everybody read it.
+    buffer = path.with_name(path.name + ".tmp")
+    buffer.touch(mode=0o600)
+    buffer.chmod(0o600)
     return open_database(file_uri(path), class_factory=class_of, **_CACHE)
 
 

@@ -6,15 +6,17 @@ overwritten: :meth:`WalletStore.rewrite` is how something leaves the disk.
 
 from __future__ import annotations
 
+import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from threading import RLock
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
-from timecoin.storage.errors import DatabaseUnavailable, WriteFailed, WrongGenesis
+from timecoin.storage.errors import Damaged, DatabaseUnavailable, WriteFailed, WrongGenesis
 from timecoin.storage.files import sync_directory
 from timecoin.storage.wallet_backup import Identity, Record, read_backup, write_backup
 from timecoin.storage.wallet_database import WalletDatabase
@@ -28,6 +30,9 @@ __all__ = ["Changes", "WalletStore"]
 
 _ID_SIZE: Final = 16
 
+SLACK = 32 * 2**20
+"""Bytes of history that a file may hold beside twice what it held when it was last rewritten."""
+
 
 class WalletStore:
     """An open wallet store; made by :meth:`create`, :meth:`open` or :meth:`restore`."""
@@ -37,6 +42,7 @@ class WalletStore:
         self._database = database
         self._identity = database.identity
         self._lock = RLock()
+        self._most = SLACK
 
     @classmethod
     def create(cls, path: Path, chain_id: bytes, draw: Callable[[int], bytes] = secrets.token_bytes) -> Self:
@@ -71,11 +77,7 @@ class WalletStore:
 
         Raises ``WalletExists``, ``BadBackup``, ``WrongGenesis``, and as :meth:`create`.
         """
-        try:
-            stream = source.open("rb")
-        except OSError as error:
-            raise BadBackup(f"{source}: {error.strerror or error}") from None
-        with stream:
+        with _opened(source) as stream:
             identity, records = read_backup(stream)
             if identity.chain_id != chain_id:
                 raise WrongGenesis(f"the backup belongs to network {identity.chain_id[::-1].hex()}")
@@ -142,6 +144,8 @@ class WalletStore:
 
         ``ValueError`` (a name, key or value that cannot be stored): nothing changed. ``WriteFailed``: nothing changed
         either, unless the disk failed at the very last; the file was opened again, and reads show what it holds.
+
+        Now and then the file is rewritten, so that its history does not grow for ever.
         """
         with self._lock:
             try:
@@ -149,6 +153,14 @@ class WalletStore:
             except WriteFailed:
                 self._reopen()
                 raise
+            if self.file_size > self._most:
+                self._compact()
+
+    def _compact(self) -> None:
+        # What was committed is durable, whatever becomes of this.
+        with suppress(WriteFailed, Damaged):
+            self.rewrite()
+        self._most = 2 * self.file_size + SLACK
 
     def _reopen(self) -> None:
         # FileStorage closes its file when it cannot tell whether a transaction is durable.
@@ -197,6 +209,20 @@ class WalletStore:
         with self._lock:
             self._database.close()
             self._directory.close()
+
+
+def _opened(source: Path) -> BinaryIO:
+    """The file, if it is one: a pipe might never end, or never begin."""
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+    except OSError as error:
+        raise BadBackup(f"{source}: {error.strerror or error}") from None
+    except ValueError:
+        raise BadBackup("that is no path of a file") from None
+    raise BadBackup(f"{source}: not a file")
 
 
 @contextmanager

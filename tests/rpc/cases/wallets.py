@@ -40,6 +40,11 @@ def backed_up(made: Purse) -> None:
     made.now(made.wallet.backup(made.backup_path))
 
 
+def backed_up_and_unloaded(made: Purse) -> None:
+    backed_up(made)
+    unloaded(made)
+
+
 def scanning(made: Purse) -> None:
     for _ in range(120):
         made.chain.block(made.chain.gift(b"\x00\x14" + bytes(20)))
@@ -94,7 +99,13 @@ CASES = [
     Case("unloadwallet", ["one"], error=-8, says="different", context=two, caller=Caller(wallet="two")),
     Case("unloadwallet", [], error=-8, says="Either", context=purse()),
     Case("unloadwallet", ["none"], error=-18, context=purse()),
-    Case("restorewallet", lambda n: ["new", str(n.purse.backup_path)], {"name": "new"}, context=purse(backed_up)),
+    Case(
+        "restorewallet",
+        lambda n: ["new", str(n.purse.backup_path)],
+        {"name": "new"},
+        context=purse(backed_up_and_unloaded),
+    ),
+    Case("restorewallet", lambda n: ["new", str(n.purse.backup_path)], error=-4, context=purse(backed_up)),
     Case("restorewallet", ["new", "/nowhere"], error=-8, context=purse()),
     Case("restorewallet", ["a/b", "/nowhere"], error=-8, context=purse()),
     Case("restorewallet", ["new", "/nowhere"], error=-18, context=nothing),
