@@ -42,6 +42,22 @@ class HubTestCase(SynchronousTestCase):
 
 
 class LiveTest(HubTestCase):
+    def test_much_for_many_at_once_leaves_the_node_its_turn(self) -> None:
+        (_, one), (_, two) = self.join("finality"), self.join("blocks", "finality")
+        at_once = []
+
+        def slow(number: int) -> None:
+            self.clock.rightNow += 0.004
+
+        one.on_event = two.on_event = slow
+        self.finals(1, 20)
+        at_once += one.numbers
+        self.assertEqual((at_once, two.numbers), ([1, 2, 3], [1, 2, 3]))
+        self.finals(21, 22)
+        self.clock.pump([0] * 20)
+        self.source.publish(block(23))
+        self.assertEqual((one.numbers, two.numbers), ([*range(1, 23)], [*range(1, 24)]))
+
     def test_what_comes_is_told(self) -> None:
         self.finals(1, 2)
         _, sink = self.join("finality", "blocks")

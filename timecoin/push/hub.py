@@ -17,6 +17,8 @@ from timecoin.push.topics import Topic, TopicIndex
 from timecoin.storage.event_log import Chunk, NotHeld
 from timecoin.storage.event_record import EventRecord
 
+LIVE = 0.02
+"""Seconds in one turn of the reactor in which clients are told of events as they come."""
 READERS = 4
 """Readings of the log under way at a time, for all clients."""
 LOOK = 1.0
@@ -155,10 +157,21 @@ class Hub:
         """Tell whoever keeps up and subscribed to it."""
         if not len(self._index):
             return
+        end = self._reactor.seconds() + LIVE
         for record in records:
             found = self._index.find(record)
             if found:
                 self._deliver(record, found)
+            if self._reactor.seconds() >= end:
+                self._fall_behind(record.number)
+                return
+
+    def _fall_behind(self, number: int) -> None:
+        """All were told up to ``number``; the rest they are told from the log, a few clients at a time."""
+        for client in self.clients:
+            if client.live and client.topics:
+                client.fall_behind(number)
+                self._reactor.callLater(0, self._catch_up, client)
 
     def _deliver(self, record: EventRecord, found: dict[Subscriber, list[str]]) -> None:
         cache: Cache = {}

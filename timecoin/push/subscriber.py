@@ -78,7 +78,7 @@ class Subscriber:
                 self._index.add(None, topic)
             self._starts[topic.name] = start
         if start < position:
-            self.live, self.cursor, self.place = False, start, None
+            self.fall_behind(start)
 
     def unsubscribe(self, topics: Iterable[Topic]) -> None:
         """Tell no more of topics that are subscribed to."""
@@ -88,12 +88,16 @@ class Subscriber:
 
     # Telling
 
+    def fall_behind(self, number: int) -> None:
+        """It is told what comes after ``number`` from the log."""
+        self.live, self.cursor, self.place = False, number, None
+
     def deliver(self, record: EventRecord, names: list[str], cache: Cache) -> bool:
         """An event that has just come, if it keeps up; tells whether it was told."""
         if not self.live:
             return False
         if self.paused_at is not None:
-            self.live, self.cursor, self.place = False, record.number - 1, None
+            self.fall_behind(record.number - 1)
             return False
         self._tell(record, names, cache)
         return True
