@@ -27,6 +27,56 @@ class Nonsense(Protocol):
         self.transport.write(b"220 mail.example.org ESMTP\r\n\r\n")
 
 
+class AnswersOnce(Protocol):
+    """Answers one request of a connection, and closes it at the second, as a node does that goes down."""
+
+    asked: list[bytes]
+    answered = False
+
+    def dataReceived(self, data: bytes) -> None:
+        assert self.transport is not None
+        self.asked.append(data)
+        if self.answered:
+            self.transport.loseConnection()
+            return
+        self.answered = True
+        self.transport.write(b'HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n{"result":7,"error":null}    ')
+
+
+class PayingOnceTests(TestCase):
+    async def setUp(self) -> None:
+        self.cookie = Path(self.mktemp())
+        self.cookie.write_text("a:b")
+        self.asked: list[bytes] = []
+        AnswersOnce.asked = self.asked
+        port = reactor.listenTCP(0, Factory.forProtocol(AnswersOnce), interface="127.0.0.1")  # type: ignore[attr-defined]
+        self.addCleanup(port.stopListening)
+        self.url = f"http://127.0.0.1:{port.getHost().port}"
+
+    def paid(self) -> int:
+        return b"".join(self.asked).count(b"sendtoaddress")
+
+    async def test_the_async_client(self) -> None:
+        client = AsyncClient(reactor, self.url, self.cookie)
+        self.addCleanup(client.close)
+        await client.call("uptime")
+        with self.assertRaises(RpcUnreachable):
+            await client.call("sendtoaddress", "x", 1)
+        self.assertEqual(self.paid(), 1)
+
+    async def test_the_blocking_client(self) -> None:
+        def both() -> Any:
+            client = BlockingClient(self.url, self.cookie, 5)
+            try:
+                client.call("uptime")
+                return client.call("sendtoaddress", "x", 1)
+            finally:
+                client.close()
+
+        self.assertEqual(await deferToThread(both), 7)
+        self.assertEqual(b"".join(self.asked).count(b"POST"), 2)
+
+
 class StrangeAnswerTests(SynchronousTestCase):
     """Whatever stands where the node should be: a client only ever says that there is no node."""
 

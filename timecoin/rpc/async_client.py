@@ -20,7 +20,7 @@ from twisted.internet.ssl import Certificate, TLSVersion, optionsForClientTLS, p
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from timecoin.rpc.client import RpcUnreachable, batch_body, call_body, read_batch, read_call, value_of
+from timecoin.rpc.client import RpcUnreachable, batch_body, call_body, pays, read_batch, read_call, value_of
 from timecoin.rpc.target import Login, Target, authorization
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
@@ -127,13 +127,14 @@ class AsyncClient:
     async def post(self, body: bytes) -> Response:
         """Status and body of the response to a request body.
 
-        A kept connection that breaks is replaced once, also after a new cookie. Raises ``RpcUnreachable``.
+        A kept connection that breaks is replaced once, also after a new cookie; what pays is not sent again, because
+        nobody knows whether it was paid. Raises ``RpcUnreachable``.
         """
         kept = self._pipeline is not None and self._pipeline.alive
         try:
             status, answer = await self._exchange(body)
         except RpcUnreachable:
-            if not kept:
+            if not kept or pays(body):
                 raise
             return await self._exchange(body)
         if status == 401 and kept:

@@ -44,6 +44,14 @@ def call_body(method: str, params: Sequence[Any] | dict[str, Any], number: int =
     return codec.encode({"method": method, "params": params, "id": number})
 
 
+_PAYING = tuple(f'"{name}"'.encode() for name in ("sendtoaddress", "sendmany", "send", "sendall", "masternode"))
+
+
+def pays(body: bytes) -> bool:
+    """Whether a request body may make a payment, which sent again would be made twice."""
+    return any(name in body for name in _PAYING)
+
+
 def batch_body(calls: Sequence[tuple[str, Sequence[Any]]]) -> bytes:
     """The request body of a batch; answers come in the order of ``calls``."""
     return codec.encode([{"method": name, "params": params, "id": n} for n, (name, params) in enumerate(calls)])
@@ -155,7 +163,10 @@ class BlockingClient:
             self._connection = None
 
     def _post(self, body: bytes) -> tuple[int, bytes]:
-        """The response; a kept connection that the node has closed meanwhile is replaced once."""
+        """The response; a kept connection that the node has closed meanwhile is replaced once. What pays goes over a
+        fresh one, and only once: without an answer nobody knows whether it was paid."""
+        if pays(body):
+            self.close()
         kept = self._connection is not None
         try:
             return self._exchange(body)
