@@ -90,7 +90,8 @@ class Asker(Protocol):
 class Reader:
     """The process that reads: until SIGTERM, then it prints what it read."""
 
-    def __init__(self, node: dict[str, Any], block: str, txids: list[str]) -> None:
+    def __init__(self, node: dict[str, Any], block: str, txids: list[str], kinds: list[str]) -> None:
+        self._kinds = kinds
         self._endpoint = clientFromString(reactor, "tcp:" + node["rpc"].removeprefix("http://"))
         self._head = b"POST / HTTP/1.1\r\nHost: node\r\nAuthorization: %b\r\n" % basic(
             read_cookie(Path(node["cookie"]))
@@ -111,7 +112,12 @@ class Reader:
     async def run(self) -> None:
         """Both kinds of reading side by side."""
         askers = [await connectProtocol(self._endpoint, Asker()) for _ in range(CONNECTIONS + 1)]
-        await gatherResults([Deferred.fromCoroutine(w) for w in (self._blocks(askers[0]), self._rounds(askers[1:]))])
+        works = []
+        if "blocks" in self._kinds:
+            works.append(Deferred.fromCoroutine(self._blocks(askers[0])))
+        if "statuses" in self._kinds:
+            works.append(Deferred.fromCoroutine(self._rounds(askers[1:])))
+        await gatherResults(works)
         self.counts["blocks"] = askers[0].answers
         self.counts["statuses"] = sum(each.answers for each in askers[1:])
         self.counts["bytes"] = sum(each.bytes for each in askers)
@@ -132,7 +138,7 @@ class Reader:
 
 def read(order: dict[str, Any]) -> None:
     """The child: read as ordered."""
-    reader = Reader(order["node"], order["block"], order["txids"])
+    reader = Reader(order["node"], order["block"], order["txids"], order["kinds"])
 
     def begin() -> None:
         signal.signal(signal.SIGTERM, reader.stop)
@@ -200,6 +206,7 @@ class Turns:
 
     def _reader(self, txids: list[str]) -> Any:
         order = {"node": self._network["nodes"][0], "block": self.block["hash"], "txids": txids}
+        order["kinds"] = self._arguments.kinds.split(",")
         path = self._directory / "order.json"
         path.write_text(json.dumps(order))
         command = [sys.executable, "-m", "benchmarks.serving", "--read", str(path)]
@@ -243,10 +250,13 @@ def measure(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rate", type=float, default=20.0, help="payments a second")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each turn")
-    parser.add_argument("--turns", type=int, default=3, help="of each kind")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="of each turn: as long as an epoch, so that one closes in each"
+    )
+    parser.add_argument("--turns", type=int, default=2, help="of each kind")
     parser.add_argument("--fill", type=int, default=12_000, help="payments that fill the blocks to be read")
     parser.add_argument("--epoch-seconds", type=int, default=60)
+    parser.add_argument("--kinds", default="blocks,statuses", help="what is read: blocks, statuses or both")
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.read is not None:
