@@ -24,6 +24,7 @@ from timecoin.wallet.errors import VaultLocked
 from timecoin.wallet.hd import ExtendedSecretKey
 from timecoin.wallet.keyring import Keyring, Words
 from timecoin.wallet.keys import Account
+from timecoin.wallet.messages import to_sign
 from timecoin.wallet.secrets import Vault
 
 
@@ -451,3 +452,35 @@ class Logged:
 
     def warn(self, text: str, **more: object) -> None:
         self._warnings.append(text.format(**more))
+
+
+class Mistakes(WalletCase):
+    """What an owner's slip must not cost."""
+
+    def test_a_fee_that_nobody_means(self) -> None:
+        self.give(1_000 * COIN)
+        for funding in (Funding(rate=10_000_001), Funding(rate=2_000_000_000), Funding(rate=10_000_001, all_to=(0,))):
+            self.fails(-4, self.wallet.fund([TxOutput(COIN, OTHER)], funding), "Fee exceeds maximum")
+        self.wait(self.wallet.set_fee_rate(1_000_000_000))
+        self.fails(-4, self.wallet.fund([TxOutput(COIN, OTHER)], Funding()), "Fee exceeds maximum")
+        self.wait(self.wallet.fund([TxOutput(COIN, OTHER)], Funding(rate=10_000_000)))
+
+    def test_drafts_that_come_to_nothing_do_not_hide_change(self) -> None:
+        self.give()
+        for n in range(50):
+            draft = self.wait(self.wallet.fund([TxOutput(COIN // 4 + n, OTHER)], Funding()))
+            self.wallet.release(draft)
+        self.pay(COIN // 2)
+        self.chain.block()
+        self.world.settle()
+        restored = self.make("two", words=self.wait(self.wallet.words()))
+        self.world.settle()
+        self.assertEqual(self.mine(restored), self.mine())
+        fresh = {self.pay(COIN // 100).outputs[-1].script for _ in range(3)}
+        self.assertGreater(len(fresh), 0)
+
+    def test_a_message_in_the_form_of_a_transaction(self) -> None:
+        script = self.address()
+        asked = to_sign(script, b"I owe you everything")
+        told = {asked.inputs[0].outpoint: TxOutput(0, script)}
+        self.fails(-22, self.wallet.sign(asked, told))

@@ -37,6 +37,10 @@ __all__ = ["Funder", "system_random"]
 _UNKNOWN_WEIGHT: Final = 272
 """Of the input that spends a change output whose script is another's, for the estimate of its cost."""
 
+_MOST_FEE: Final = 100
+"""Times the least fee that a payment pays at most: who asks for more took one unit for another. It is what
+sendrawtransaction takes unless told otherwise."""
+
 _FINAL: Final = ("final", "archived")
 _TIERS: Final = (_FINAL, (*_FINAL, "certified"), (*_FINAL, "certified", "pending"))
 """Own change is spent before it is final, but only where settled coins do not suffice."""
@@ -88,14 +92,20 @@ class Funder:
             raise self._short(funding) from None
         except (TooLarge, TooSmallToPayFee) as problem:
             raise RpcError(WALLET_ERROR, str(problem)) from None
+        self._check_fee(built)
         tx = built.tx
         if built.change_position is not None and funding.change_script is None:
             # Another one than was reckoned with, if that was handed out meanwhile; their sizes are the same.
-            tx = _with_script(tx, built.change_position, self._state.book.new_script(CHANGE))
+            tx = _with_script(tx, built.change_position, self._state.book.new_change())
         coins = tuple([self._coin(outpoint) for outpoint in tx.outpoints()])
         draft = Draft(tx, coins, built.fee, built.change_position)
         self._reserved.update(dict.fromkeys(tx.outpoints(), draft))
         return draft
+
+    def _check_fee(self, built: Built) -> None:
+        most = _MOST_FEE * self._chain.parameters.min_fee_rate
+        if built.fee > most * built.estimated_vsize:
+            raise RpcError(WALLET_ERROR, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
 
     def _peek_change(self) -> bytes:
         try:

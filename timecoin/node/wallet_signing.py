@@ -16,11 +16,12 @@ from timecoin.node.wallet_writer import InThread
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import OutPoint, Transaction, TxOutput
-from timecoin.rpc.errors import RpcError, from_exception
+from timecoin.rpc.errors import DESERIALIZATION_ERROR, RpcError, from_exception
 from timecoin.rpc.face_wallet import SignResult
 from timecoin.rpc.wallet_errors import IN_INITIAL_DOWNLOAD, WALLET_ERROR, wallet_error
 from timecoin.wallet.errors import VaultLocked, WalletError
 from timecoin.wallet.guard import SecondSpend
+from timecoin.wallet.psbt_sign import VERSIONS
 from timecoin.wallet.raw_signing import Signed, sign_raw
 from timecoin.wallet.state import WalletState
 
@@ -95,7 +96,10 @@ class Signer:
         scripts: Mapping[bytes, bytes],
         may_block_coins: bool,
     ) -> SignResult:
-        """Sign the inputs whose coins are known and whose keys are here; RpcError −4, −10, −13."""
+        """Sign the inputs whose coins are known and whose keys are here; RpcError −4, −10, −13, −22."""
+        if tx.version not in VERSIONS:
+            # Such as that of a BIP 322 message: nobody signs one who was asked for a payment.
+            raise RpcError(DESERIALIZATION_ERROR, f"A transaction of version {tx.version} is none of this ledger")
         coins = {outpoint: coin for outpoint in tx.outpoints() if (coin := self._coin(outpoint, previous)) is not None}
         own = {outpoint: coin.script for outpoint, coin in coins.items() if self._can_sign(coin.script)}
         secrets = await self.secrets(own.values()) if own else {}

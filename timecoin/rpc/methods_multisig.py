@@ -20,6 +20,8 @@ from timecoin.wallet.words import seed
 
 _MOST_KEYS = 15
 _MOST_ACCOUNT = 1_000
+_MAKING = 60
+"""Seconds for which the new wallet is unlocked at most: encrypted from the start, it never held a key in plain."""
 
 
 class CosignerKey(TypedDict):
@@ -96,12 +98,14 @@ async def createmultisigwallet(
     if not 1 <= nrequired <= len(keys) <= _MOST_KEYS:
         raise RpcError(INVALID_PARAMETER, f"{nrequired} of {len(keys)} keys is not within 1 to {_MOST_KEYS}")
     pair = await context.aside(_descriptors, await _own(context, account), nrequired, keys, network_of(context))
-    made = (await wallets_of(context).create(NewWallet(wallet_name, blank=True))).wallet
+    made = (await wallets_of(context).create(NewWallet(wallet_name, blank=True, passphrase=passphrase))).wallet
+    if passphrase:
+        await made.unlock(passphrase, _MAKING)
     since = 0 if rescan else None
     chains = zip(pair, (RECEIVE, CHANGE), strict=True)
     await made.import_descriptors([Import(each, chain, True, since, 0, None, 0, "") for each, chain in chains])
     if passphrase:
-        await made.encrypt(passphrase)
+        made.lock()
     if rescan:
         await made.rescan(context.node.chain().base, None)
     return {"name": made.name, "descriptors": [each.public_text for each in pair]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
 from typing import NotRequired, TypedDict, cast
 
 from timecoin.primitives.hashes import Hash, display
@@ -90,13 +90,24 @@ async def listtransactions(
     if skip < 0:
         raise RpcError(INVALID_PARAMETER, "Negative from")
     wanted = None if label == "*" else label
-    newest = (
-        line
-        for record in wallet.state.history.newest_first()
-        for line in reversed(lines(context, wallet, record, wanted))
-    )
-    found: list[HistoryLine] = await context.slices(islice(newest, skip, skip + count))
+    found: list[HistoryLine] = []
+    await context.slices(_newest(context, wallet, wanted, range(skip, skip + count), found))
     return found[::-1]
+
+
+def _newest(
+    context: Context, wallet: OpenWallet, label: str | None, places: range, found: list[HistoryLine]
+) -> Iterator[None]:
+    """Collect the lines at ``places``, a step for each transaction: those that are passed over take time, too."""
+    place = 0
+    for record in wallet.state.history.newest_first():
+        if place >= places.stop:
+            return
+        for line in reversed(lines(context, wallet, record, label)):
+            if place in places:
+                found.append(line)
+            place += 1
+        yield
 
 
 class Since(TypedDict):

@@ -343,6 +343,16 @@ class ScriptBook:
         entry = self._entries[descriptor_id]
         return entry.scripts[index - entry.first]
 
+    def new_change(self) -> bytes:
+        """:meth:`new_script` for change, but not beyond the gap: then the first unused one, though handed out before.
+
+        Drafts that came to nothing would otherwise hide the change of those that are sent from a restore.
+        """
+        descriptor_id, index = self._next(CHANGE)
+        entry = self._entries[descriptor_id]
+        unused = max(entry.used, entry.first)
+        return self.new_script(CHANGE) if index < unused + self.gap_limit else entry.scripts[unused - entry.first]
+
     def peek_script(self, chain: int = RECEIVE) -> bytes:
         """What :meth:`new_script` would give, not handed out; raises the same."""
         descriptor_id, index = self._next(chain)

@@ -17,7 +17,7 @@ Secrets: TypeAlias = Mapping[bytes, bytes]
 
 Refusals: TypeAlias = Callable[[PsbtRefused], None]
 
-_VERSIONS = (1, 2)
+VERSIONS = (1, 2)
 
 
 def sign(psbt: Psbt, secrets: Secrets, backend: SignatureBackend, indexes: Collection[int] | None = None) -> Psbt:
@@ -48,7 +48,7 @@ def sign(psbt: Psbt, secrets: Secrets, backend: SignatureBackend, indexes: Colle
 
 def check_version(psbt: Psbt) -> None:
     """``PsbtError`` for a transaction with a version that the ledger does not have, such as that of a message."""
-    if psbt.tx.version not in _VERSIONS:
+    if psbt.tx.version not in VERSIONS:
         raise PsbtError(f"a transaction of version {psbt.tx.version} is none of this ledger")
 
 
