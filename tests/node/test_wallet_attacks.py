@@ -11,8 +11,9 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from tests.node.memory_file import MemoryFile
 from tests.node.test_wallet_service import OTHER, WalletCase
-from tests.node.wallet_world import COIN, World
+from tests.node.wallet_world import COIN, World, refused
 from timecoin.consensus.status import Status
+from timecoin.ledger.errors import FeeTooLow
 from timecoin.node.wallet_service import START_LIST
 from timecoin.primitives.transaction import Transaction, TxInput, TxOutput
 from timecoin.rpc.face_wallet import Funding, Import, NewWallet
@@ -100,6 +101,15 @@ class Passphrases(HeldCase):
         self.address()
         self.reload()
         self.wait(self.wallet.unlock("old", 60))
+
+    def test_unloaded_while_it_is_unlocked(self) -> None:
+        self.wait(self.wallet.encrypt("old"))
+        self.held.late = {"master_key"}
+        unlocking = self.wallet.unlock("old", 60)
+        self.wait(self.world.service.unload("one", None))
+        self.held.go()
+        self.fails(-18, unlocking)
+        self.assertTrue(self.wallet.state.keyring.is_locked)
 
     def test_who_leaves_while_it_is_encrypted(self) -> None:
         self.held.names = {"rewrite"}
@@ -452,6 +462,32 @@ class Logged:
 
     def warn(self, text: str, **more: object) -> None:
         self._warnings.append(text.format(**more))
+
+
+class Untrusted(WalletCase):
+    """Coins of others before they are final, and payments that were refused."""
+
+    def test_a_coin_that_is_named_and_not_final(self) -> None:
+        tx = self.chain.take(self.chain.gift(self.address()), Status.CERTIFIED)
+        for funding in (Funding(inputs=(tx.outpoint(0),)), Funding(inputs=(tx.outpoint(0),), all_to=(0,))):
+            self.fails(-4, self.wallet.fund([TxOutput(COIN // 4, OTHER)], funding), "not final")
+        unsafe = Funding(inputs=(tx.outpoint(0),), include_unsafe=True)
+        self.wallet.release(self.wait(self.wallet.fund([TxOutput(COIN // 4, OTHER)], unsafe)))
+        self.chain.reach(tx.txid, Status.FINAL)
+        self.wait(self.wallet.fund([TxOutput(COIN // 4, OTHER)], Funding(inputs=(tx.outpoint(0),))))
+
+    def test_one_that_was_refused_again_is_not_sent_later(self) -> None:
+        self.give()
+        tx = self.pay(COIN // 4)
+        self.chain.reach(tx.txid, Status.REJECTED, "expired")
+        self.chain.refusal = refused(FeeTooLow)
+        self.fails(-26, self.wallet.send(tx, {}))
+        self.chain.refusal = None
+        self.assertEqual(self.wallet.state.history.get(tx.txid).status, "rejected")
+        submitted = len(self.chain.submitted)
+        self.chain.block(self.chain.gift(OTHER), closing=True)
+        self.world.settle()
+        self.assertEqual(len(self.chain.submitted), submitted)
 
 
 class Mistakes(WalletCase):

@@ -207,6 +207,9 @@ class Funder:
         where = f"{outpoint[:32][::-1].hex()}:{coin.index}"
         if not self._state.history.is_unspent(outpoint):
             raise RpcError(INVALID_PARAMETER, f"Invalid parameter, {where} is already spent")
+        settled = self._state.history.status_of(coin) in _FINAL
+        if not settled and not funding.include_unsafe and not self._state.history.is_trusted(coin.txid):
+            raise RpcError(WALLET_ERROR, f"{where} is another's and not final: include_unsafe spends it all the same")
         if self._is_collateral(outpoint):
             raise RpcError(WALLET_ERROR, f"{where} is the collateral of a masternode: unregister that first")
         return Candidate(outpoint, coin.value, weight)

@@ -11,6 +11,7 @@ from timecoin.node.wallet_writer import InThread, WalletWriter
 from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
 from timecoin.rpc.wallet_errors import (
     ENCRYPTION_FAILED,
+    NOT_FOUND,
     PASSPHRASE_INCORRECT,
     WALLET_ERROR,
     WRONG_ENC_STATE,
@@ -43,6 +44,7 @@ class Locking:
         self._turns = turns
         self._cost = cost
         self._timer: IDelayedCall | None = None
+        self._is_closed = False
 
     @property
     def until(self) -> float:
@@ -56,13 +58,21 @@ class Locking:
             raise RpcError(INVALID_PARAMETER, "Timeout cannot be negative.")
         if not passphrase:
             raise RpcError(INVALID_PARAMETER, "passphrase cannot be empty")
-        self._keyring.unlock(await self._scrypt(self._keyring.master_key, passphrase))
+        key = await self._scrypt(self._keyring.master_key, passphrase)
+        if self._is_closed:
+            raise RpcError(NOT_FOUND, "Requested wallet does not exist or is not loaded")
+        self._keyring.unlock(key)
         self._stop_timer()
         self._timer = self._reactor.callLater(min(seconds, MAX_SECONDS), self.lock_now)
 
     def lock(self) -> None:
         """At once; RpcError −15."""
         self._encrypted("walletlock")
+        self.lock_now()
+
+    def close(self) -> None:
+        """Forget the key, and take no other one."""
+        self._is_closed = True
         self.lock_now()
 
     def lock_now(self) -> None:

@@ -115,7 +115,7 @@ class Wallet:
         """Write everything and let the file go."""
         self.following.running = False
         self._scanner.abort()
-        self._locking.lock_now()
+        self._locking.close()
         try:
             await self.writer.close()
         finally:

@@ -23,6 +23,7 @@ from timecoin.wallet.errors import VaultLocked, WalletError
 from timecoin.wallet.guard import SecondSpend
 from timecoin.wallet.psbt_sign import VERSIONS
 from timecoin.wallet.raw_signing import Signed, sign_raw
+from timecoin.wallet.records import Record
 from timecoin.wallet.state import WalletState
 
 __all__ = ["Flush", "Signer"]
@@ -129,31 +130,32 @@ class Signer:
 
     async def send(self, tx: Transaction, notes: Mapping[str, str]) -> Hash:
         """Keep and submit; RpcError −25, −26 when the node refuses it for good, and then it is not kept."""
-        was_known = tx.txid in self._state.history
+        before = self._state.history.get(tx.txid)
         self._state.history.sign(tx, self._chain.now_ms(), notes)
         self._state.absorb(tx, "pending", self._chain.now_ms())
         try:
             await self._flush()
         except BaseException:
             # The caller is told that it was not sent: then it must not be sent later.
-            self._forget(tx, was_known)
+            self._forget(tx, before)
             raise
         try:
             await self._chain.submit(tx)
         except TxInvalid as refused:
-            await self._take_back(tx, was_known)
+            await self._take_back(tx, before)
             raise from_exception(refused) or refused from None
         except NotAdmitted as later:
             self.log.info("{txid} is kept and sent again: {code}", txid=_shown(tx), code=later.code)
         return tx.txid
 
-    async def _take_back(self, tx: Transaction, was_known: bool) -> None:
+    async def _take_back(self, tx: Transaction, before: Record | None) -> None:
         """The node let nobody see it: it is as if it had not been signed."""
-        self._forget(tx, was_known)
+        self._forget(tx, before)
         await self._flush()
 
-    def _forget(self, tx: Transaction, was_known: bool) -> None:
-        if was_known:
+    def _forget(self, tx: Transaction, before: Record | None) -> None:
+        if before is not None:
+            self._state.history.put_back(before)
             return
         self._state.history.forget(tx.txid)
         freed: dict[OutPoint, bytes | None] = {**self._state.guard.release(tx, tx.outpoints())}

@@ -231,6 +231,11 @@ class History:
             self._put(replace(known, tx=tx, status=status, own=True, notes=notes, reason=""))
         return self._records[tx.txid]
 
+    def put_back(self, before: Record) -> None:
+        """Take back what :meth:`sign` made of a transaction that was known already, unless there is other news."""
+        if self._records[before.txid].status == "pending":
+            self._put(before)
+
     def forget(self, txid: Hash) -> None:
         """Take back a transaction that the wallet signed and that never left it."""
         record = self._records.pop(txid)
