@@ -496,9 +496,9 @@ class Mistakes(WalletCase):
     def test_a_fee_that_nobody_means(self) -> None:
         self.give(1_000 * COIN)
         for funding in (Funding(rate=10_000_001), Funding(rate=2_000_000_000), Funding(rate=10_000_001, all_to=(0,))):
-            self.fails(-4, self.wallet.fund([TxOutput(COIN, OTHER)], funding), "Fee exceeds maximum")
+            self.fails(-6, self.wallet.fund([TxOutput(COIN, OTHER)], funding), "Fee exceeds maximum")
         self.wait(self.wallet.set_fee_rate(1_000_000_000))
-        self.fails(-4, self.wallet.fund([TxOutput(COIN, OTHER)], Funding()), "Fee exceeds maximum")
+        self.fails(-6, self.wallet.fund([TxOutput(COIN, OTHER)], Funding()), "Fee exceeds maximum")
         self.wait(self.wallet.fund([TxOutput(COIN, OTHER)], Funding(rate=10_000_000)))
 
     def test_drafts_that_come_to_nothing_do_not_hide_change(self) -> None:

@@ -163,7 +163,7 @@ class OneWalletTests(PsbtCase):
         psbt = Psbt.from_text(made["psbt"])
         self.assertEqual((made["changepos"], psbt.tx.outputs[0].script), (0, OTHER))
         self.assertIn(psbt.tx.inputs[0].outpoint, self.wallet.state.locks)
-        self.assertEqual(self.refusal("walletcreatefundedpsbt", [], {OTHER_ADDRESS: 1})[0], -6)
+        self.assertEqual(self.refusal("walletcreatefundedpsbt", [], {OTHER_ADDRESS: 1})[0], -4)
 
     def test_the_fee_out_of_the_payment(self) -> None:
         self.give(3 * COIN)
@@ -183,7 +183,7 @@ class GuardTests(PsbtCase):
         self.assertIn("a second spend could block it", says)
         self.fails(-4, self.wallet.sign(Psbt.from_text(two).tx))
         self.assertEqual(self.call("walletprocesspsbt", one), done)
-        self.assertEqual(self.refusal("walletcreatefundedpsbt", [], {OTHER_ADDRESS: 1})[0], -6)
+        self.assertEqual(self.refusal("walletcreatefundedpsbt", [], {OTHER_ADDRESS: 1})[0], -4)
 
     def test_told_in_plain_words_it_signs(self) -> None:
         self.give(3 * COIN)

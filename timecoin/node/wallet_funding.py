@@ -90,7 +90,9 @@ class Funder:
                 built = await self._build(outputs, archived, rate, script)
         except InsufficientFunds:
             raise self._short(funding) from None
-        except (TooLarge, TooSmallToPayFee) as problem:
+        except TooSmallToPayFee as problem:
+            raise RpcError(INSUFFICIENT_FUNDS, str(problem)) from None
+        except TooLarge as problem:
             raise RpcError(WALLET_ERROR, str(problem)) from None
         self._check_fee(built)
         tx = built.tx
@@ -105,7 +107,7 @@ class Funder:
     def _check_fee(self, built: Built) -> None:
         most = _MOST_FEE * self._chain.parameters.min_fee_rate
         if built.fee > most * built.estimated_vsize:
-            raise RpcError(WALLET_ERROR, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
+            raise RpcError(INSUFFICIENT_FUNDS, "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")
 
     def _peek_change(self) -> bytes:
         try:

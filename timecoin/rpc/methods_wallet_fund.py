@@ -20,7 +20,7 @@ from timecoin.rpc.methods_wallet_psbt import updated
 from timecoin.rpc.prevtxs import PrevTxsArg, merge
 from timecoin.rpc.table import Context, method
 from timecoin.rpc.wallet_context import wallet_of
-from timecoin.rpc.wallet_paying import can_complete, check_amounts, check_estimate, check_not_replaceable
+from timecoin.rpc.wallet_paying import can_complete, check_amounts, check_estimate, check_not_replaceable, funded
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_fields import unsigned
 from timecoin.wallet.raw_signing import Signed
@@ -65,9 +65,8 @@ async def fundrawtransaction(
     :param options.replaceable: may not be true: no transaction is ever replaced here
     :param iswitness: there for Core's clients; the form is seen
     :returns: the transaction, its fee in TIME, and where the change is
-    :error -4: a coin cannot be spent, an output is too small, or there is no change address
+    :error -4: the coins do not suffice, one cannot be spent, an output is too small, or there is no change address
     :error -5: an address is none of this network
-    :error -6: the coins do not suffice
     :error -8: an option is out of its range
     :error -18: no wallet is loaded
     :error -19: several wallets are loaded and none is named
@@ -98,7 +97,7 @@ def _place(found: int | None) -> int:
 
 async def _drafted(wallet: OpenWallet, outputs: Sequence[TxOutput], funding: Funding, lock: bool) -> Draft:
     """A draft whose coins are free again, or locked as by lockunspent."""
-    draft = await wallet.fund(outputs, funding)
+    draft = await funded(wallet, outputs, funding)
     try:
         if lock:
             await wallet.lock_coins(draft.tx.outpoints(), durable=False)
@@ -233,9 +232,8 @@ async def send(
     :param options.replaceable: may not be true: no transaction is ever replaced here
     :returns: whether it was sent, and its txid
     :error -3: an amount is none
-    :error -4: a coin cannot be spent, an output is too small, or there is no change address
+    :error -4: the coins do not suffice, one cannot be spent, an output is too small, or there is no change address
     :error -5: an address is none of this network
-    :error -6: the coins do not suffice
     :error -8: an option is out of its range, or nobody is paid
     :error -10: the node is behind the network
     :error -13: the wallet is locked
@@ -251,7 +249,7 @@ async def send(
         raise RpcError(INVALID_PARAMETER, "Transaction must have at least one recipient")
     check_amounts(context, plain.outputs)
     funding = funding_of(context, _spelled(wanted, rate), plain, {n: each.sequence for n, each in enumerate(chosen)})
-    draft = await wallet.fund(plain.outputs, funding)
+    draft = await funded(wallet, plain.outputs, funding)
     return await _finish(context, wallet, draft, wanted)
 
 
@@ -373,9 +371,9 @@ async def sendall(
     :param options.replaceable: may not be true: no transaction is ever replaced here
     :returns: whether it was sent, and its txid
     :error -3: an amount is none
-    :error -4: a coin cannot be spent, there are too many, or a part is too small
+    :error -4: a coin cannot be spent, there are too many, or an amount is too small
     :error -5: an address is none of this network
-    :error -6: nothing is left after the fee
+    :error -6: nothing, or too little, is left after the fee
     :error -8: every recipient has an amount, one is named twice, or an option is out of its range
     :error -10: the node is behind the network
     :error -13: the wallet is locked

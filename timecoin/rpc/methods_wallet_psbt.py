@@ -23,7 +23,7 @@ from timecoin.rpc.results_psbt import ProcessedPsbt
 from timecoin.rpc.table import Context, method
 from timecoin.rpc.wallet_context import wallet_of
 from timecoin.rpc.wallet_errors import WALLET_ERROR
-from timecoin.rpc.wallet_paying import check_amounts, check_estimate
+from timecoin.rpc.wallet_paying import check_amounts, check_estimate, funded
 from timecoin.wallet.messages import CannotSign, sign_message
 from timecoin.wallet.psbt import Psbt
 from timecoin.wallet.psbt_errors import PsbtError, PsbtRefused
@@ -190,9 +190,8 @@ async def walletcreatefundedpsbt(
     :param version: 1 or 2
     :returns: the PSBT in base64, its fee in TIME, and where the change is
     :error -3: an amount is none
-    :error -4: a coin cannot be spent, an output is too small, or there is no change address
+    :error -4: the coins do not suffice, one cannot be spent, an output is too small, or there is no change address
     :error -5: an address is none of this network
-    :error -6: the coins do not suffice
     :error -8: an option, an input or the data is out of its range, or an output is named twice
     :error -18: no wallet is loaded
     :error -19: several wallets are loaded and none is named
@@ -205,7 +204,7 @@ async def walletcreatefundedpsbt(
     check_amounts(context, plain.outputs)
     check_estimate(context, wanted.get("conf_target"), wanted.get("estimate_mode", "unset"), None)
     funding = funding_of(context, wanted, plain, {n: each.sequence for n, each in enumerate(chosen)})
-    draft = await wallet.fund(plain.outputs, funding)
+    draft = await funded(wallet, plain.outputs, funding)
     try:
         if wanted.get("lockUnspents"):
             await wallet.lock_coins(draft.tx.outpoints(), durable=False)

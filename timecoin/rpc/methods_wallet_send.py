@@ -46,9 +46,9 @@ async def sendtoaddress(
     :param verbose: answer with an object
     :returns: the txid, or with verbose an object with it
     :error -3: the amount is none
-    :error -4: the amount is too small, a coin cannot be spent, or the wallet has no private keys
+    :error -4: a coin cannot be spent, or the wallet has no private keys
     :error -5: it is no address of this network
-    :error -6: the coins do not suffice
+    :error -6: the coins do not suffice, or an amount is too small
     :error -8: replaceable, conf_target, estimate_mode or fee_rate are not possible
     :error -10: the node is behind the network
     :error -13: the wallet is locked
@@ -98,9 +98,9 @@ async def sendmany(
     :param verbose: answer with an object
     :returns: the txid, or with verbose an object with it
     :error -3: an amount is none, or dummy is another text
-    :error -4: an amount is too small, a coin cannot be spent, or the wallet has no private keys
+    :error -4: a coin cannot be spent, or the wallet has no private keys
     :error -5: an address is none of this network
-    :error -6: the coins do not suffice
+    :error -6: the coins do not suffice, or an amount is too small
     :error -8: nobody is named, an address twice, or something that is not possible is asked for
     :error -10: the node is behind the network
     :error -13: the wallet is locked

@@ -12,7 +12,7 @@ from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
 from timecoin.rpc.face_wallet import Draft, Funding, OpenWallet
 from timecoin.rpc.results_wallet import Sent
 from timecoin.rpc.table import Context
-from timecoin.rpc.wallet_errors import UNLOCK_NEEDED, WALLET_ERROR, wallet_error
+from timecoin.rpc.wallet_errors import INSUFFICIENT_FUNDS, UNLOCK_NEEDED, WALLET_ERROR, wallet_error
 from timecoin.wallet.errors import WalletError
 
 _LOCKED: Final = "Error: Please enter the wallet passphrase with walletpassphrase first."
@@ -23,11 +23,21 @@ _NO_REPLACEMENT: Final = (
 _MODES: Final = ("unset", "economical", "conservative")
 
 
-def check_amounts(context: Context, outputs: Sequence[TxOutput]) -> None:
-    """RPC error -3, -6 of Core: amounts that are no amounts to send; -4: dust."""
+def check_amounts(context: Context, outputs: Sequence[TxOutput], code: int = WALLET_ERROR) -> None:
+    """RPC error ``code`` for dust."""
     dust = context.node.parameters.dust
     if any(each.value < dust and each.script[:1] != b"\x6a" for each in outputs):
-        raise RpcError(WALLET_ERROR, "Transaction amount too small")
+        raise RpcError(code, "Transaction amount too small")
+
+
+async def funded(wallet: OpenWallet, outputs: Sequence[TxOutput], funding: Funding) -> Draft:
+    """``OpenWallet.fund`` for the methods of which Core says -4 for whatever keeps a payment from being funded."""
+    try:
+        return await wallet.fund(outputs, funding)
+    except RpcError as problem:
+        if problem.code != INSUFFICIENT_FUNDS:
+            raise
+        raise RpcError(WALLET_ERROR, problem.message) from None
 
 
 def check_unlocked(wallet: OpenWallet) -> None:
@@ -78,7 +88,7 @@ async def pay(
     """Choose coins, sign and send; the signed transaction. RPC errors -4, -6, -10, -13, -25, -26."""
     check_unlocked(wallet)
     if not funding.all_to:
-        check_amounts(context, outputs)
+        check_amounts(context, outputs, INSUFFICIENT_FUNDS)
     draft = await wallet.fund(outputs, funding)
     return await send_draft(wallet, draft, notes)
 

@@ -234,7 +234,7 @@ CASES = [
     ),
     Case("walletcreatefundedpsbt", [[], {VAULT_ADDRESS: "x"}], error=-3, context=wallet()),
     Case("walletcreatefundedpsbt", PAY, error=-4, context=refusing(-4)),
-    Case("walletcreatefundedpsbt", PAY, error=-6, context=refusing(-6)),
+    Case("walletcreatefundedpsbt", PAY, error=-4, context=refusing(-6)),
     make({"changeAddress": MAIN_ADDRESS}, -5, "Invalid TimeCoin address"),
     make({"replaceable": True}, -8, "never replaces"),
     make({"fee_rate": 1}, -8, "lower than the minimum fee rate (100 "),
