@@ -51,6 +51,7 @@ setup(
             "plyvel >=1.5, <2",
             "click-man >=0.6, <1",
             "jsonschema >=4.23, <5",
+            "websockets >=14, <18",
             "ruff >=0.12, <0.18",
             "mypy >=1.15, <3",
             "mypy-zope >=1.0.11, <2",
