@@ -22,7 +22,7 @@ SUMS = {
     "trusted": Decimal("3.5"),
     "untrusted_pending": Decimal("0.3"),
     "immature": Decimal(0),
-    "pending": Decimal("0.1"),
+    "pending": Decimal("0E-8"),
     "certified": Decimal("0.2"),
     "final": Decimal("1.5"),
     "archived": Decimal("2.00000001"),
@@ -254,9 +254,14 @@ class MoneyTests(WalletCase):
         lines = [line.split() for line in self.wallet("balance").stdout.splitlines()]
         self.assertEqual(
             [(line[0], line[1]) for line in lines[:4]],
-            [("pending", "0.1"), ("certified", "0.2"), ("final", "1.5"), ("archived", "2.00000001")],
+            [
+                ("pending", "0.00000000"),
+                ("certified", "0.20000000"),
+                ("final", "1.50000000"),
+                ("archived", "2.00000001"),
+            ],
         )
-        self.assertEqual(lines[4][:3], ["can", "pay", "3.5"])
+        self.assertEqual(lines[4][:3], ["can", "pay", "3.50000000"])
         self.assertEqual(json.loads(self.wallet("balance", "--json").stdout)["mine"]["certified"], 0.2)
 
     def test_watched_apart(self) -> None:
@@ -305,7 +310,7 @@ class MoneyTests(WalletCase):
         }
         first, second = self.wallet("history", "--count", "2").stdout.splitlines()
         self.assertEqual(first.split(), f"2023-11-14 22:13:20 final receive +0.25000000 {TXID} order 7".split())
-        self.assertEqual(second.split()[2:], ["abandoned", "receive", "-1", TXID, "timed1x"])
+        self.assertEqual(second.split()[2:], ["abandoned", "receive", "-1.00000000", TXID, "timed1x"])
         self.assertEqual(self.asked("listtransactions"), {"label": "*", "count": 2, "skip": 0})
 
     def test_errors_say_what_helps(self) -> None:

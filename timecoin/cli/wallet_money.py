@@ -41,10 +41,10 @@ def _balance_lines(sums: dict[str, Any]) -> list[str]:
         "final": "never taken back",
         "archived": "final, and in the chain",
     }
-    lines = [f"{name:9}  {sums[name]:>20}  {text}" for name, text in meanings.items()]
-    lines.append(f"{'can pay':9}  {sums['trusted']:>20}  final, archived, and own change")
+    lines = [f"{name:9}  {sums[name]:>20.8f}  {text}" for name, text in meanings.items()]
+    lines.append(f"{'can pay':9}  {sums['trusted']:>20.8f}  final, archived, and own change")
     if sums["collateral"]:
-        lines.append(f"{'locked':9}  {sums['collateral']:>20}  of these: collateral of masternodes")
+        lines.append(f"{'locked':9}  {sums['collateral']:>20.8f}  of these: collateral of masternodes")
     return lines
 
 
@@ -130,4 +130,4 @@ def _history_line(line: dict[str, Any]) -> str:
     when = datetime.fromtimestamp(line["time"], UTC).strftime("%Y-%m-%d %H:%M:%S")
     where = line.get("label") or line.get("address", "")
     state = "abandoned" if line.get("abandoned") else line["status"]
-    return f"{when}  {state:9}  {line['category']:8}  {line['amount']:>+20}  {line['txid']}  {where}"
+    return f"{when}  {state:9}  {line['category']:8}  {line['amount']:>+20.8f}  {line['txid']}  {where}"
