@@ -19,6 +19,7 @@ from timecoin.primitives.transaction import Transaction, TxInput, TxOutput
 from timecoin.rpc.face_wallet import Funding, Import, NewWallet
 from timecoin.storage import wallet_files, wallet_store
 from timecoin.storage.errors import WriteFailed
+from timecoin.storage.wallet_backup import Identity, Record, write_backup
 from timecoin.storage.wallet_store import WalletStore
 from timecoin.wallet.descriptors import parse_all
 from timecoin.wallet.errors import VaultLocked
@@ -401,6 +402,16 @@ class Copies(WalletCase):
         for source in (self.directory / "pipe", self.directory, Path("/dev/zero"), Path("a\0b"), Path("\ud800")):
             self.fails(-8, self.world.service.restore("two", source, None))
             self.assertEqual(self.wait(self.world.service.on_disk()), ["one"])
+
+    def test_a_backup_that_holds_nonsense(self) -> None:
+        identity = Identity(self.chain.chain_id, bytes(16))
+        records = {"settings": b"settings", "transactions": bytes(32), "guard": bytes(36), "vault": b"header"}
+        records |= {"scripts": bytes(8), "descriptors": bytes(32), "found": bytes(36), "labels": b"x"}
+        for n, (table, key) in enumerate(records.items()):
+            source = self.directory / f"nonsense {n}"
+            write_backup(source, identity, [Record(table, key, b"\xff\xfe")])
+            self.fails(-8, self.world.service.restore("two", source, None))
+            self.assertEqual(self.wait(self.world.service.on_disk()), ["one"], table)
 
     def test_destinations_that_are_no_new_files(self) -> None:
         (self.directory / "link").symlink_to(self.directory / "elsewhere")

@@ -17,6 +17,7 @@ from tests.wallet.psbt_others import BdkWallet, utils_sign
 from timecoin.consensus.status import Status
 from timecoin.ledger.coins import Coin
 from timecoin.ledger.networks import DEVNET
+from timecoin.ledger.state import LedgerState
 from timecoin.primitives import address
 from timecoin.primitives.hashes import Hash, display, sha256
 from timecoin.primitives.transaction import OutPoint, Transaction, TxInput, TxOutput
@@ -51,6 +52,9 @@ class ChainNode:
 
     def now_ms(self) -> int:
         return self.source.now_ms()
+
+    def tip(self) -> LedgerState:
+        return self.source.tip
 
     def chain(self) -> Any:
         return SimpleNamespace(base=self.source.base)

@@ -314,12 +314,14 @@ class WalletService(Service):
             raise RpcError(ALREADY_EXISTS, f"Wallet file verification failed. {reason}") from None
         except StorageError as problem:
             raise RpcError(INVALID_PARAMETER, str(problem)) from None
-        await self.in_thread(self._mark_restored, store)
         try:
+            await self.in_thread(self._mark_restored, store)
             return await self._load_and_list(name, load_on_startup)
-        except RpcError:
+        except BaseException as problem:
             # It was made a moment ago, by this call, of a file that is still there.
             await self.in_thread(rmtree, path)
+            if isinstance(problem, StorageError | WalletError | ValueError):
+                raise RpcError(INVALID_PARAMETER, f"the backup does not read back: {problem}") from None
             raise
 
     def _mark_restored(self, store: TableFile) -> None:

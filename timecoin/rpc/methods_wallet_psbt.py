@@ -128,7 +128,12 @@ async def _signed(context: Context, wallet: OpenWallet, psbt: Psbt, may_block_co
     if not indexes:
         return psbt
     await wallet.permit(psbt.tx, coins, may_block_coins=may_block_coins)
-    return await context.aside(sign_psbt, psbt, secrets, get_backend(), indexes)
+    epoch = context.node.tip().epoch
+    signed = await context.aside(sign_psbt, psbt, secrets, get_backend(), indexes)
+    if context.node.tip().epoch != epoch:
+        # Signing takes time, and an epoch closed.
+        await wallet.permit(psbt.tx, coins, may_block_coins=may_block_coins)
+    return signed
 
 
 def _own_inputs(wallet: OpenWallet, psbt: Psbt) -> dict[int, bytes]:
