@@ -64,10 +64,10 @@ class MasternodeTests(PsbtCase):
         self.assertEqual(payload.collateral_index, found["collateral"]["vout"])
         self.archive()
         self.assertTrue(self.wallet.is_collateral(outpoint))
-        self.assertEqual(self.refused_to_pay(1_998 * COIN), -6)
+        self.assertEqual(self.refused_to_pay(1_998 * COIN), -4)
         self.again()
         self.context.wallets = self.world.service
-        self.assertEqual(self.refused_to_pay(1_998 * COIN), -6)
+        self.assertEqual(self.refused_to_pay(1_998 * COIN), -4)
 
     def refused_to_pay(self, amount: int) -> int:
         """The code with which a payment of nearly all that is left is refused; one that fits goes through."""
@@ -83,7 +83,7 @@ class MasternodeTests(PsbtCase):
             self.chain.reach(tx.txid, Status.FINAL)
         self.world.settle()
         code, _ = self.refusal("walletcreatefundedpsbt", [], {OTHER_ADDRESS: "500"})
-        self.assertEqual(code, -6)
+        self.assertEqual(code, -4)
 
     def test_the_wallet_signs_for_the_owner(self) -> None:
         self.give(1_500 * COIN)
