@@ -46,7 +46,17 @@ class SingleTests(DispatchCase):
         self.assertEqual(self.answer(b'{"method":"getblockcount","params":null,"jsonrpc":"1.0"}').status, 200)
 
     def test_no_json(self) -> None:
-        for body in (b"", b"{", b"nonsense", b'{"method":"a"}x', b'"\xff"', b"[" * 10_000, b"[1e" + b"1" * 60 + b"]", b"[1." + b"1" * 200 + b"]", b'{"a":NaN}'):
+        for body in (
+            b"",
+            b"{",
+            b"nonsense",
+            b'{"method":"a"}x',
+            b'"\xff"',
+            b"[" * 10_000,
+            b"[1e" + b"1" * 60 + b"]",
+            b"[1." + b"1" * 200 + b"]",
+            b'{"a":NaN}',
+        ):
             self.assertEqual(self.error(body), (500, -32700, None))
 
     def test_no_request(self) -> None:
