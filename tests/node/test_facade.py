@@ -12,11 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ledger import builders
 from tests.node.fakes import NoExit, NotedPeer, Pools, ThreadClock
 from tests.storage.samples import scratch
+from timecoin.consensus.records import Record, RecordKind, encode_final
+from timecoin.consensus.status import Status
 from timecoin.ledger.errors import SignatureInvalid, TxInvalid
 from timecoin.ledger.params import Parameters
 from timecoin.mempool.errors import AlreadyKnown, MissingParents, NotAdmitted
 from timecoin.node import consensus_service, event_service, storage_service, wiring
 from timecoin.node.config import parse
+from timecoin.node.feed import BlockApplied, TransactionChanged
 from timecoin.node.root import Phase
 from timecoin.node.wiring import Node
 from timecoin.p2p import messages as wire
@@ -458,3 +461,29 @@ class FollowerTest(FacadeTestCase):
         self.start()
         self.assertEqual(self.status(tx), "pending")
         self.assertEqual(list(self.node.consensus.participant.pending()), [tx.txid])
+
+    def test_what_was_told_as_final_is_shown_as_final_before_its_acks_are_here_again(self) -> None:
+        tx, told = self.payment(), Statuses()
+        record = Record(RecordKind.FINAL, encode_final(tx.txid, 31)).encode()
+        self.node.storage.in_journal_thread(self.node.storage.journal.append, [record])
+        self.stop()
+        self.start()
+        self.node.reports.feed.listen(told)
+        self.successResultOf(self.submit(tx))
+        self.assertEqual(told.events, [(tx.txid, Status.FINAL, tx)])
+        found, entry = self.facade.status(tx.txid), self.facade.pool_entry(tx.txid)
+        assert found is not None and entry is not None
+        self.assertEqual((found.status, found.final_ms, found.reason, entry.status), ("final", 31, None, "final"))
+
+
+class Statuses:
+    """What the feed told of transactions."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[bytes, Status, Transaction | None]] = []
+
+    def transaction(self, event: TransactionChanged) -> None:
+        self.events.append((event.txid, event.status, event.tx))
+
+    def block(self, event: BlockApplied) -> None:
+        raise AssertionError("no block comes")

@@ -320,6 +320,13 @@ class Participant:
         """
         return self._final_ms.keys()
 
+    def told_final(self, txid: bytes) -> int | None:
+        """The milliseconds until an unarchived transaction was final, if that is durable and told.
+
+        It holds also while its acks are not here again after a restart.
+        """
+        return None if txid in self._untold else self._final_ms.get(txid)
+
     def pending(self) -> Iterable[bytes]:
         """Txids of what was submitted here and is not settled yet."""
         return self._submissions

@@ -357,7 +357,7 @@ class ConsensusService(Service):
         # What is announced again when an epoch opens was told when it came.
         entry = self.participant.finality.pool.get(txid)
         if entry is not None and not entry.openings:
-            self._reports.admitted(entry.tx, self.now_ms())
+            self._reports.admitted(entry.tx, self.now_ms(), final=self.participant.told_final(txid) is not None)
 
     def _log_height(self, message: fx.SignedMessage | Evidence) -> None:
         if not isinstance(message, Bundle | Evidence):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
@@ -40,6 +41,7 @@ from timecoin.storage.errors import BlockPruned
 T = TypeVar("T")
 USER_AGENT = f"/timecoin:{__version__}/"
 _UNARCHIVED_CODE = 2 * 0x7FFFFFFF
+_OPEN = (Status.PENDING, Status.CERTIFIED)
 
 
 class Facade(GenesisFacts):
@@ -235,7 +237,8 @@ class Facade(GenesisFacts):
         return None if entry is None else self._pool_entry(entry)
 
     def _pool_entry(self, entry: Entry) -> face.PoolEntry:
-        status = "final" if entry.final else "certified" if entry.certified else "pending"
+        final = entry.final or self._participant.told_final(entry.txid) is not None
+        status = "final" if final else "certified" if entry.certified else "pending"
         height = self._watch.height_at(entry.first_seen, self._participant.ledger.height)
         return face.PoolEntry(entry.tx, entry.fee, entry.first_seen, height, status)
 
@@ -316,6 +319,10 @@ class Facade(GenesisFacts):
         status = self._participant.finality.status(txid)
         if status is None:
             return None
+        told = self._participant.told_final(txid)
+        if told is not None and status.status in _OPEN:
+            # Told before a restart, and so for good: its acks come again from the peers.
+            status = replace(status, status=Status.FINAL, final_ms=told, reason=None)
         archived = status.status is Status.ARCHIVED
         return face.TxStatus(
             txid=txid,

@@ -94,8 +94,14 @@ class Reports:
         if self._wake_call is None:
             self._wake_call = self._reactor.callLater(POLL_DELAY, self._wake)
 
-    def admitted(self, tx: Transaction, now: int) -> None:
-        """A transaction came in, submitted here or relayed, and is valid."""
+    def admitted(self, tx: Transaction, now: int, *, final: bool = False) -> None:
+        """A transaction came in, submitted here or relayed, and is valid.
+
+        ``final``: it was told as that before a restart, and is told so again: who listens now may never have heard.
+        """
+        if final:
+            self._tell(fx.Report(tx.txid, fx.Change.FINAL, tx=tx), now)
+            return
         self.feed.transaction(tx.txid, Status.PENDING, now, tx)
         if self._early and tx.txid in self._early:
             del self._early[tx.txid]
