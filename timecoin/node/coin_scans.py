@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from timecoin.ledger.state import LedgerState
 from timecoin.node.storage_service import StorageService
 from timecoin.primitives.transaction import OutPoint
 from timecoin.rpc.face_scans import CoinFigures, Found, ScanAborted, ScanUnderWay
+from timecoin.rpc.resting import rest
 
 STEP = 500
 """Coins looked at between two looks at the clock."""
@@ -151,4 +151,4 @@ def find_coins(
 def _breathe(stopping: Callable[[], bool]) -> None:
     if stopping():
         raise ScanAborted
-    time.sleep(PAUSE)
+    rest(PAUSE)

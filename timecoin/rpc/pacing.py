@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Raw
 from twisted.internet.defer import Deferred
 
+from timecoin.rpc import resting
 from timecoin.rpc.codec import encode
 
 #: Seconds of work, and of the rest after it.
@@ -27,7 +28,7 @@ def write_paced(
     in_thread: Callable[..., Deferred[Any]],
     items: Iterable[object],
     now: Callable[[], float] = time.perf_counter,
-    rest: Callable[[float], object] = time.sleep,
+    rest: Callable[[float], object] = resting.rest,
 ) -> Deferred[Raw]:
     """The JSON array of ``items``, which are made in the thread: by functions that read nothing that changes.
 
