@@ -75,7 +75,7 @@ class InstalledTests(FunctionalCase):
         await until(archived, "a payment is archived", 60)
         config = outside / "net" / "node0" / "node.ini"
         info = await self._done(command, "rpc", "--config", config, "getblockchaininfo", cwd=outside)
-        self.assertIn('"chain": "devnet"', info)
+        self.assertIn('"network": "devnet"', info)
         devnet.signal(signal.SIGTERM)
         self.assertEqual(0, await devnet.ended(20), devnet.text)
 
