@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from timecoin.consensus.status import Status
 from timecoin.mempool.entry import Entry
@@ -15,10 +15,14 @@ _SLACK = 1_000
 
 
 class AddressPool:
-    """Scripts of the pool's transactions; evicted ones are noticed late, and never shown."""
+    """Scripts of the pool's transactions; evicted ones are noticed late, and never shown.
 
-    def __init__(self, pool: Pool) -> None:
+    ``told_final``: whether a transaction was told as final, which holds while its acks are not here again.
+    """
+
+    def __init__(self, pool: Pool, told_final: Callable[[Hash], bool]) -> None:
         self._pool = pool
+        self._told_final = told_final
         self._scripts: dict[Hash, frozenset[bytes]] = {}
         self._by_script: dict[bytes, dict[Hash, None]] = {}
         self._fill()
@@ -31,14 +35,14 @@ class AddressPool:
 
     def transaction(self, event: TransactionChanged) -> None:
         """Take note of what comes and goes."""
-        if event.status is Status.PENDING:
+        if event.status in (Status.ARCHIVED, Status.REJECTED):
+            self._remove(event.txid)
+        elif event.txid not in self._scripts:
             entry = self._pool.get(event.txid)
             if entry is not None:
                 self._add(entry)
             if len(self._scripts) > 2 * len(self._pool) + _SLACK:
                 self._fill()
-        elif event.status in (Status.ARCHIVED, Status.REJECTED):
-            self._remove(event.txid)
 
     def block(self, event: BlockApplied) -> None:
         """Of no interest here."""
@@ -59,7 +63,7 @@ class AddressPool:
     def find(self, scripts: Collection[bytes]) -> list[PoolOccurrence]:
         """What touches these scripts, in the order of admission."""
         found = [(entry, script) for script in scripts for entry in self._entries(script)]
-        return [_occurrence(entry, script) for entry, script in sorted(found, key=lambda each: each[0].order)]
+        return [self._occurrence(entry, script) for entry, script in sorted(found, key=lambda each: each[0].order)]
 
     def _entries(self, script: bytes) -> Iterator[Entry]:
         for txid in self._by_script.get(script, ()):
@@ -67,10 +71,10 @@ class AddressPool:
             if entry is not None:
                 yield entry
 
-
-def _occurrence(entry: Entry, script: bytes) -> PoolOccurrence:
-    outputs = tuple((n, each.value) for n, each in enumerate(entry.tx.outputs) if each.script == script)
-    spent = zip(entry.outpoints, entry.coins, strict=True)
-    inputs = tuple((outpoint, coin.value) for outpoint, coin in spent if coin.script == script)
-    status = "final" if entry.final else "certified" if entry.certified else "pending"
-    return PoolOccurrence(entry.txid, script, status, outputs, inputs)
+    def _occurrence(self, entry: Entry, script: bytes) -> PoolOccurrence:
+        outputs = tuple((n, each.value) for n, each in enumerate(entry.tx.outputs) if each.script == script)
+        spent = zip(entry.outpoints, entry.coins, strict=True)
+        inputs = tuple((outpoint, coin.value) for outpoint, coin in spent if coin.script == script)
+        final = entry.final or self._told_final(entry.txid)
+        status = "final" if final else "certified" if entry.certified else "pending"
+        return PoolOccurrence(entry.txid, script, status, outputs, inputs)

@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
+from timecoin.consensus.participant import Participant
 from timecoin.node.address_pool import AddressPool
 from timecoin.node.feed import BlockApplied, Feed, TransactionChanged
 from timecoin.node.root import StartRefused
@@ -52,11 +53,17 @@ class AddressService(Service):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, path: Path, chain_id: bytes, storage: StorageService, feed: Feed, pool: Callable[[], Any]
+        self,
+        reactor: Any,
+        path: Path,
+        chain_id: bytes,
+        storage: StorageService,
+        feed: Feed,
+        participant: Callable[[], Participant],
     ) -> None:
-        """``pool``: the pool of unarchived transactions, once it is there."""
+        """``participant``: whose pool holds the unarchived transactions, once it is there."""
         self._reactor, self._storage, self._feed = reactor, storage, feed
-        self._path, self._chain_id, self._find_pool = path / FILE, chain_id, pool
+        self._path, self._chain_id, self._participant = path / FILE, chain_id, participant
         self._threads = ThreadPool(0, 1, name="addresses")
         self._index: AddressIndex | None = None
         self._problem: str | None = None
@@ -75,7 +82,8 @@ class AddressService(Service):
         self._problem = self._misfit(self._index)
         if self._problem is not None:
             self.log.error("the address index is of no use: {problem}", problem=self._problem)
-        self._pool = AddressPool(self._find_pool())
+        participant = self._participant()
+        self._pool = AddressPool(participant.finality.pool, lambda txid: participant.told_final(txid) is not None)
         self._unlisten = [self._feed.listen(self._pool), self._feed.listen(self)]
         self._threads.start()
         self._follow()

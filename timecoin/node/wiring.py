@@ -410,7 +410,7 @@ class Node:
             self._genesis.chain_id,
             self.storage,
             self.feed,
-            lambda: self.consensus.participant.finality.pool,
+            lambda: self.consensus.participant,
         )
         return self.addresses
 
