@@ -45,6 +45,10 @@ class Transport(StringTransport):
     def setTcpNoDelay(self, enabled: bool) -> None:
         """As sockets have it."""
 
+    def unregisterProducer(self) -> None:
+        """Sockets do not mind when there is none."""
+        self.producer = None
+
 
 class ServingTestCase(SynchronousTestCase):
     origins: tuple[str, ...] = ("https://shop.example",)

@@ -6,6 +6,7 @@ Import it only once a reactor is installed: autobahn takes the one that there is
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -156,6 +157,29 @@ class PushProtocol(WebSocketServerProtocol):
         self.sendCloseFrame(code=code, reasonUtf8=reason.encode(), isReply=False)
 
 
+class _Timer:
+    """A call to come, which may be cancelled at any time."""
+
+    def __init__(self, call: IDelayedCall) -> None:
+        self._call = call
+
+    def cancel(self) -> None:
+        """Take it back, if it has not come yet."""
+        if self._call.active():
+            self._call.cancel()
+
+
+class _Timers:
+    """Timers of one reactor, as autobahn asks for them (``txaio.IBatchedTimer``)."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def call_later(self, delay: float, work: Callable[..., object], *arguments: Any, **named: Any) -> _Timer:
+        """Call ``work`` after ``delay`` seconds."""
+        return _Timer(self._reactor.callLater(delay, work, *arguments, **named))
+
+
 class PushFactory(WebSocketServerFactory):
     """Makes the protocols; ``protocols`` are those whose connection is open."""
 
@@ -176,6 +200,8 @@ class PushFactory(WebSocketServerFactory):
             # Compression would cost memory and time for each client.
             perMessageCompressionAccept=lambda offers: None,
         )
+        # Whatever reactor autobahn is given, its own timers are those of the process's.
+        self._batched_timer = _Timers(reactor)
 
     def take(self, request: Request, channel: Any) -> None:
         """Go on with the connection of an HTTP request, which asks for WebSocket."""
