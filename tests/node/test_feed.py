@@ -43,6 +43,13 @@ class FeedTest(SynchronousTestCase):
     def setUp(self) -> None:
         self.feed, self.notes = Feed(), Notes()
 
+    def test_who_hears_blocks_only(self) -> None:
+        feed, heard = Feed(4), []
+        feed.listen_to_blocks(heard.append)
+        feed.transaction(bytes(32), Status.FINAL, 7)
+        feed.block(3, bytes(32), 2, True, 9)
+        self.assertEqual(heard, [BlockApplied(6, 3, bytes(32), 2, True, 9)])
+
     def test_one_numbering_for_all(self) -> None:
         self.assertEqual(self.feed.transaction(b"before anybody listens", Status.FINAL, 5), 1)
         self.feed.listen(self.notes)

@@ -17,9 +17,6 @@ from timecoin.rpc.table import Context, Method
 
 METHODS = all_methods()
 
-#: Methods written before docstrings had their form; whoever converts one takes it out. Must become empty.
-NOT_CONVERTED: set[str] = set()
-
 #: Methods of Core that are there to say why they are not possible here.
 NEVER_SUCCEED = {"bumpfee"}
 
@@ -48,33 +45,32 @@ class CompletenessTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.cases = all_cases()
 
-    def converted(self) -> list[Method]:
-        return [each for name, each in sorted(METHODS.items()) if name not in NOT_CONVERTED]
+    def methods(self) -> list[Method]:
+        return [each for _, each in sorted(METHODS.items())]
 
     def test_cases_are_of_methods(self) -> None:
         self.assertEqual({each.method for each in self.cases} - set(METHODS), set())
-        self.assertEqual(NOT_CONVERTED - set(METHODS), set())
 
     def test_every_method_has_a_success(self) -> None:
         done = {each.method for each in self.cases if each.error is None} | NEVER_SUCCEED
-        self.assertEqual([each.name for each in self.converted() if each.name not in done], [])
+        self.assertEqual([each.name for each in self.methods() if each.name not in done], [])
 
     def test_every_documented_error_is_shown(self) -> None:
         shown = {(each.method, each.error) for each in self.cases}
-        wanted = {(each.name, code) for each in self.converted() for code, _ in each.said.errors}
+        wanted = {(each.name, code) for each in self.methods() for code, _ in each.said.errors}
         self.assertEqual(sorted(wanted - shown), [])
 
     def test_every_error_shown_is_documented(self) -> None:
-        documented = {(each.name, code) for each in self.converted() for code, _ in each.said.errors}
+        documented = {(each.name, code) for each in self.methods() for code, _ in each.said.errors}
         shown = {
             (each.method, each.error)
             for each in self.cases
-            if each.error is not None and each.error not in _COMMON and each.method not in NOT_CONVERTED
+            if each.error is not None and each.error not in _COMMON
         }
         self.assertEqual(sorted(shown - documented), [])
 
     def test_every_docstring_tells_everything(self) -> None:
-        missing = [(each.name, problem) for each in self.converted() for problem in _gaps(each)]
+        missing = [(each.name, problem) for each in self.methods() for problem in _gaps(each)]
         self.assertEqual(missing, [])
 
 

@@ -1,4 +1,4 @@
-"""Who waits for the next block, and at which time which block was the tip: a listener of the feed."""
+"""Who waits for the next block, and at which time which block was the tip: it hears the feed's blocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from timecoin.node.feed import BlockApplied, TransactionChanged
+from timecoin.node.feed import BlockApplied
 from timecoin.rpc.errors import MISC_ERROR, RpcError
 
 T = TypeVar("T")
@@ -24,9 +24,6 @@ class BlockWatch:
         self._reactor = reactor
         self._waiting: dict[Deferred[None], None] = {}
         self._applied: deque[tuple[int, int]] = deque(maxlen=_KEPT)
-
-    def transaction(self, event: TransactionChanged) -> None:
-        """Of no interest here."""
 
     def block(self, event: BlockApplied) -> None:
         """Wake everybody."""

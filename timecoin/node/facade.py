@@ -73,7 +73,7 @@ class Facade(GenesisFacts):
         self.pages: EventPages | None = None
         self._reads = ChainReads(storage, genesis.parameters)
         self._watch = BlockWatch(reactor)
-        reports.feed.listen(self._watch)
+        reports.feed.listen_to_blocks(self._watch.block)
 
     @property
     def _participant(self) -> Participant:

@@ -72,6 +72,7 @@ class Feed:
         """The number of the newest event; 0 before the first."""
         self.body: Callable[[Hash], Transaction | None] = lambda txid: None
         self._listeners: tuple[Listener, ...] = ()
+        self._hear_blocks: tuple[Callable[[BlockApplied], None], ...] = ()
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell ``listener`` of all that comes from now on; returns a call that ends it."""
@@ -81,6 +82,10 @@ class Feed:
             self._listeners = tuple([each for each in self._listeners if each is not listener])
 
         return stop
+
+    def listen_to_blocks(self, hear: Callable[[BlockApplied], None]) -> None:
+        """Tell ``hear`` of all blocks from now on, and of nothing else: payments cost such a one nothing."""
+        self._hear_blocks = (*self._hear_blocks, hear)
 
     def transaction(
         self,
@@ -105,6 +110,8 @@ class Feed:
         event = BlockApplied(number, height, block_hash, epoch, closing, time_ms)
         for listener in self._listeners:
             self._tell(listener.block, event)
+        for hear in self._hear_blocks:
+            self._tell(hear, event)
         return number
 
     def _tell(self, hear: Callable[[E], None], event: E) -> None:

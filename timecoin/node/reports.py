@@ -79,12 +79,13 @@ class Reports:
         """A transaction changed its status."""
         change = report.change
         self._counts[change] += 1
-        if change is fx.Change.CERTIFIED and self.feed.body(report.txid) is None:
+        tx = self.feed.body(report.txid) if change is fx.Change.CERTIFIED else report.tx
+        if change is fx.Change.CERTIFIED and tx is None:
             # Its votes were quicker than itself: told in the right order, when it is here.
             if len(self._early) < MAX_EARLY:
                 self._early[report.txid] = None
         else:
-            self._tell(report, now)
+            self._tell(report, now, tx)
         if report.change is fx.Change.FINAL and report.milliseconds is not None:
             self._time_to_final.observe(report.milliseconds / 1000)
             self.latency.add(report.milliseconds)
@@ -118,9 +119,9 @@ class Reports:
         for txid in finals:
             self._tell(fx.Report(txid, fx.Change.FINAL), now)
 
-    def _tell(self, report: fx.Report, now: int) -> None:
+    def _tell(self, report: fx.Report, now: int, found: Transaction | None = None) -> None:
         txid, change, _, height, reason, tx = report
-        self.last = number = self.feed.transaction(txid, _STATUS[change], now, tx, height, reason)
+        self.last = number = self.feed.transaction(txid, _STATUS[change], now, found or tx, height, reason)
         if len(self._events) - self._gone == MAX_EVENTS:
             self.first = self._events[self._gone].number + 1
             self._gone += 1
