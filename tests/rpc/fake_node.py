@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
+from tests.known_keys import known_keys
 from timecoin.cli.new_network import NewNetwork, Seat, make_network
 from timecoin.cli.payment import OwnedCoin, make_payment
 from timecoin.ledger.coins import Coin
@@ -36,7 +37,8 @@ def small_network() -> NewNetwork:
         Seat(Tier.BRONZE, ServiceAddress.parse("127.0.0.1:25002")),
     ]
     parameters = Parameters.for_epoch_seconds(60)
-    return make_network("devnet", 1_800_000_000, seats, parameters, fund_count=3, fund_amount=5 * COIN)
+    keys = known_keys("rpc")
+    return make_network("devnet", 1_800_000_000, seats, parameters, fund_count=3, fund_amount=5 * COIN, draw=keys)
 
 
 NETWORK = small_network()

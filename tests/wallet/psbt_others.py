@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import bdkpython as bdk
 
@@ -87,12 +88,30 @@ def utils_create(
 
 
 def utils_sign(psbt: Psbt, index: int, secret: bytes) -> Psbt:
-    """Signed by bitcoin-utils with one key."""
+    """Signed by bitcoin-utils with one key; the padding that it sometimes leaves in S is taken off."""
+    signed = utils_sign_padded(psbt, index, secret)
+    known = signed.inputs[index]
+    strict = {key: _unpadded(each) for key, each in known.partial_signatures.items()}
+    return signed.with_input(index, replace(known, partial_signatures=strict))
+
+
+def utils_sign_padded(psbt: Psbt, index: int, secret: bytes) -> Psbt:
+    """As bitcoin-utils gives it: it writes S in 32 bytes always, which once in 256 times is not the DER of BIP 66, and
+    no Bitcoin node takes it either."""
     theirs = bu_psbt.PSBT.from_base64(psbt.text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs.sign_input(index, bu_keys.PrivateKey.from_bytes(secret))
     return Psbt.from_text(theirs.to_base64())
+
+
+def _unpadded(signature: bytes) -> bytes:
+    place = 4 + signature[3]
+    r, s = signature[4:place], signature[place + 2 : -1]
+    s = s.lstrip(b"\0")
+    s = s if s[0] < 0x80 else b"\0" + s
+    body = b"\x02%c%b\x02%c%b" % (len(r), r, len(s), s)
+    return b"\x30%c%b" % (len(body), body) + signature[-1:]
 
 
 def utils_combined(psbts: Sequence[Psbt]) -> Psbt:

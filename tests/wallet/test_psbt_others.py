@@ -8,8 +8,17 @@ from dataclasses import replace
 import bdkpython as bdk
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.known_keys import known_keys
 from tests.wallet.psbt_cases import BACKEND, COIN, FEE, key_script, public, secret
-from tests.wallet.psbt_others import BdkWallet, bdk_finalised, utils_combined, utils_create, utils_finalised, utils_sign
+from tests.wallet.psbt_others import (
+    BdkWallet,
+    bdk_finalised,
+    utils_combined,
+    utils_create,
+    utils_finalised,
+    utils_sign,
+    utils_sign_padded,
+)
 from timecoin.cli.new_network import Seat, make_network
 from timecoin.cli.payment import OwnedCoin, make_payment
 from timecoin.ledger.first import first_state
@@ -34,7 +43,13 @@ from timecoin.wallet.psbt_update import ScriptFacts, add_previous, describe_inpu
 
 _SEATS = [Seat(Tier.SILVER, ServiceAddress.parse("127.0.0.1:25000"))]
 NETWORK = make_network(
-    "devnet", 1_800_000_000, _SEATS, Parameters.for_epoch_seconds(60), fund_count=1, fund_amount=100 * COIN
+    "devnet",
+    1_800_000_000,
+    _SEATS,
+    Parameters.for_epoch_seconds(60),
+    fund_count=1,
+    fund_amount=100 * COIN,
+    draw=known_keys("psbt others"),
 )
 _, STATE, DELTA = first_state(NETWORK.genesis)
 PARAMS = NETWORK.genesis.parameters
@@ -173,6 +188,16 @@ class TogetherTests(OthersCase):
         self.finish(paid, combine([by_bdk, by_utils, here]))
 
 
+class PaddedTests(OthersCase):
+    def test_a_padded_s_of_bitcoin_utils_is_no_signature(self) -> None:
+        """BIP 66 allows no needless zero byte: every node would refuse the transaction."""
+        paid = funding(key_script(0))
+        made = (_with_lock_time(ours(paid), n) for n in range(4096))
+        padded = next(each for each in made if utils_sign_padded(each, 0, secret(0)) != utils_sign(each, 0, secret(0)))
+        self.assertFalse(finalise(utils_sign_padded(padded, 0, secret(0)), BACKEND).inputs[0].is_final)
+        self.finish(paid, utils_sign(padded, 0, secret(0)))
+
+
 class RefusalTests(OthersCase):
     def test_bdk_and_we_refuse_a_coin_that_nothing_proves(self) -> None:
         psbt = ours(funding(SINGLE_SCRIPT))
@@ -180,6 +205,10 @@ class RefusalTests(OthersCase):
         self.assertEqual(sign(bare, OURS.secrets(3), BACKEND), bare)
         with self.assertRaises(bdk.SignerError):
             BdkWallet(*SINGLE).sign(bare)
+
+
+def _with_lock_time(psbt: Psbt, lock_time: int) -> Psbt:
+    return replace(psbt, tx=Transaction(psbt.tx.version, psbt.tx.inputs, psbt.tx.outputs, lock_time))
 
 
 def _secret(party: int) -> bytes:

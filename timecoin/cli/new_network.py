@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,19 +95,18 @@ def make_network(
     fund_amount: int = 0,
     allocations: Sequence[TxOutput] = (),
     as_peers: bool = True,
+    draw: Callable[[SignatureBackend], bytes] = new_key,
 ) -> NewNetwork:
     """A network of fresh keys whose genesis time is ``time`` (Unix seconds). Raises GenesisError.
 
     ``as_peers`` lists the seats as pinned peers, so that a node needs nothing but the genesis file to find
-    the others.
+    the others. ``draw`` gives each secret; tests name one that gives the same ones every time.
     """
     backend = get_backend()
-    keys = tuple(MasternodeKeys(*(new_key(backend) for _ in range(4))) for _ in seats)
-    secrets = fund_secrets(new_key(backend), fund_count, backend)
+    keys = tuple(MasternodeKeys(*(draw(backend) for _ in range(4))) for _ in seats)
+    secrets = fund_secrets(draw(backend), fund_count, backend)
     funds = [TxOutput(fund_amount, _script(secret, backend)) for secret in secrets]
-    pinned = [
-        f"{backend.public_key(key.node).hex()}@{seat.service}" for key, seat in zip(keys, seats, strict=True)
-    ]
+    pinned = [f"{backend.public_key(key.node).hex()}@{seat.service}" for key, seat in zip(keys, seats, strict=True)]
     genesis = build_genesis(
         network,
         time,
