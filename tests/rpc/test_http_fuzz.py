@@ -32,6 +32,7 @@ from timecoin.rpc.table import Context
 GOOD = b'{"method":"uptime","id":"good"}'
 _LENGTH = re.compile(rb"^content-length: *([0-9]+)\r?$", re.I | re.M)
 METHODS = all_methods()
+_ENDLESS = {"stop", "waitforfinality", "waitfornewblock", "waitforblock", "waitforblockheight"}
 SETTINGS = settings(
     deadline=None,
     derandomize=True,
@@ -74,7 +75,7 @@ _PARAMS = (
     | _VALUES
 )
 _CALLS = st.fixed_dictionaries(
-    {"method": st.sampled_from(sorted(set(METHODS) - {"stop", "waitforfinality"})) | _VALUES},
+    {"method": st.sampled_from(sorted(set(METHODS) - _ENDLESS)) | _VALUES},
     optional={"params": _PARAMS, "id": _VALUES, "jsonrpc": st.sampled_from(["1.0", "1.1", "2.0"]) | _VALUES},
 )
 _JSON = st.one_of(_CALLS, st.lists(_CALLS, max_size=4), _VALUES).map(lambda value: json.dumps(value).encode())
@@ -240,6 +241,8 @@ class Conversation:
                 continue
             length = _LENGTH.search(head + b"\r")
             end = int(length[1]) if length else 0
+            if head[9:12] == b"405" and rest[:1] != b"J":
+                end = 0  # To HEAD: the length that another method's answer would have, and nothing behind it.
             assert len(rest) >= end, "half an answer"
             found.append((int(head[9:12]), rest[:end]))
             written = rest[end:]
