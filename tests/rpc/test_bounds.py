@@ -87,6 +87,11 @@ class BoundsCase(SynchronousTestCase):
         self.context = Context(node, self.work.table, slices=Slices(self.clock).collect)
         self.dispatcher = Dispatcher(self.clock, self.context, self.bounds)
 
+    def tearDown(self) -> None:
+        # Left to the garbage collector they would give back their units one day, and wake each other as they die.
+        for each in list(self.context.active.values()):
+            each.waiting.cancel()
+
     def ask(self, *calls: tuple[Any, ...], user: str = "alice", batch: bool = False) -> Any:
         """A reply, or a list that gets it."""
         requests = [{"method": name, "params": list(params), "id": 1} for name, *params in calls]
