@@ -171,14 +171,14 @@ class Node(ReadsChain):
         self.later(0, lambda: answer(good))
 
     def _flush(self) -> None:
-        if self.writing or not (self.participant.wants_tick or self.gossip.has_push):
+        if self.writing or not (self.participant.wants_tick or self.gossip.relay.has_push):
             return
         self.writing = True
         self.later(self.disk_ms(), self._write)
 
     def _write(self) -> None:
         self.writing = False
-        self.gossip.flush()
+        self.gossip.relay.flush()
         tick = None if self.participant.busy else self.participant.take_tick(self.now_ms())
         if tick is not None:
             self.writing = True
@@ -201,12 +201,10 @@ class Node(ReadsChain):
     # Effects
 
     def _carry_out(self, effect: fx.Effect) -> None:
-        now, gossip = self.now_ms(), self.gossip
+        now = self.now_ms()
+        if self.gossip.carry_out(effect, now):
+            return
         match effect:
-            case fx.Announce(message):
-                gossip.announce(message)
-            case fx.AnnounceTransaction(txid, local):
-                gossip.announce_transaction(txid, local, now)
             case fx.Report():
                 self.reports.append(effect)
                 self.network.watch.report(self.index, effect)
@@ -220,18 +218,10 @@ class Node(ReadsChain):
                 self.later(self.disk_ms(), lambda: self._store(assembled, commit))
             case fx.BlockArchived():
                 if effect.closing:
-                    gossip.epoch_opened()
+                    self.gossip.epoch_opened()
                 self.intake.height_opened()
                 self.sync.work()
-                gossip.status_now()
-            case fx.WantTransactions():
-                gossip.want_transactions(effect, now)
-            case fx.WantProposal():
-                gossip.want_proposal(effect)
-            case fx.WantPol():
-                gossip.want_pol(effect)
-            case fx.ShowTransactions():
-                gossip.show_transactions(effect)
+                self.gossip.status_now()
             case fx.OfferAgain(txs):
                 for tx in txs:
                     self.intake.offer(tx, None)

@@ -19,8 +19,7 @@ from timecoin.ledger.params import Parameters
 from timecoin.ledger.state import LedgerState
 from timecoin.node import chain_sync as module
 from timecoin.node.chain_sync import AHEAD, ANSWERS_UNDER_WAY, ChainSync
-from timecoin.node.gossip import SEND_QUEUE_LIMIT
-from timecoin.node.peer_view import PeerView
+from timecoin.node.peer_view import SEND_QUEUE_LIMIT, PeerView
 from timecoin.node.sync_sources import FIRST_RANGE, FIRST_REST_MS, RANGE, REQUEST_TIMEOUT_MS
 from timecoin.p2p import messages as wire
 from timecoin.primitives.amounts import COIN

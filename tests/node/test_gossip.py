@@ -12,10 +12,11 @@ from tests.ledger import builders
 from timecoin.consensus import effects as fx
 from timecoin.consensus.bundle import Bundle
 from timecoin.consensus.identity import OperatorIdentity
-from timecoin.node import gossip as module
-from timecoin.node.gossip import RELAY_DELAY_MS, SEND_QUEUE_LIMIT, STATUS_IDLE_MS
+from timecoin.node import tx_relay
+from timecoin.node.gossip import STATUS_IDLE_MS
 from timecoin.node.masks import to_wire
-from timecoin.node.peer_view import PeerView
+from timecoin.node.peer_view import SEND_QUEUE_LIMIT, PeerView
+from timecoin.node.tx_relay import RELAY_DELAY_MS
 from timecoin.p2p import messages as wire
 from timecoin.p2p.framing import HEADER_SIZE
 
@@ -228,14 +229,14 @@ class GossipTest(SynchronousTestCase):
         peer, _ = self.connect(1)
         txs = payments(self.network, 2)
         self.node.submit(*txs)
-        self.gossip.flush()
+        self.gossip.relay.flush()
         self.assertEqual([m.transactions for m in peer.take(wire.Tx)], [tuple(tx.raw for tx in txs)])
 
     def test_submitted_while_alone(self) -> None:
         """Pushed to nobody: whoever connects later is told."""
         (tx,) = payments(self.network, 1)
         self.node.submit(tx)
-        self.gossip.flush()
+        self.gossip.relay.flush()
         peer, _ = self.connect(1)
         self.gossip.tick(self.now)
         self.assertEqual([m.txids for m in peer.take(wire.Inv)], [(tx.txid,)])
@@ -244,7 +245,7 @@ class GossipTest(SynchronousTestCase):
         (sender, view), (voter, _), (other, _) = self.connect(1), self.connect(2), self.connect(3)
         (tx,) = payments(self.network, 1)
         self.network.watch.transactions[tx.txid] = tx
-        self.gossip.transaction_from(view, tx.txid)
+        self.gossip.relay.known_to(view, tx.txid)
         participant = self.node.participant
         self.node.feed(lambda: participant.admit(participant.prepare(tx), self.now, local=False))
         self.hear(self.bundle(2, 1, (tx.txid,)))
@@ -255,11 +256,11 @@ class GossipTest(SynchronousTestCase):
         self.assertEqual(told, [[], [], [(tx.txid,)]])
 
     def test_sources_are_bounded(self) -> None:
-        self.patch(module, "_MAX_RELAYS", 3)
+        self.patch(tx_relay, "MAX_RELAYS", 3)
         _, view = self.connect(1)
         for n in range(10):
-            self.gossip.transaction_from(view, bytes([n]) * 32)
-        self.assertEqual(list(self.gossip._sources), [bytes([n]) * 32 for n in (7, 8, 9)])
+            self.gossip.relay.known_to(view, bytes([n]) * 32)
+        self.assertEqual(list(self.gossip.relay._sources), [bytes([n]) * 32 for n in (7, 8, 9)])
 
     def test_unknown_announced_ones_are_asked_for_once(self) -> None:
         (one, first), (two, second) = self.connect(1), self.connect(2)
@@ -295,9 +296,7 @@ class GossipTest(SynchronousTestCase):
             self.gossip.peer_connected(peer)
         asked: set[bytes] = set()
         for n in range(4):
-            self.gossip.want_transactions(
-                fx.WantTransactions((b"\x01" * 32,), True, None), self.now + 2_000 * n
-            )
+            self.gossip.want_transactions(fx.WantTransactions((b"\x01" * 32,), True, None), self.now + 2_000 * n)
             told = [peer for peer in peers if peer.take(wire.GetTx)]
             self.assertEqual(len(told), 3)
             asked.update(peer.node_id for peer in told)
@@ -307,13 +306,13 @@ class GossipTest(SynchronousTestCase):
         peers = [NotedPeer(n) for n in range(10)]
         for peer in peers:
             self.gossip.peer_connected(peer)
-        self.gossip.want_proposal(fx.WantProposal(1, bytes(32)))
+        self.gossip.carry_out(fx.WantProposal(1, bytes(32)), self.now)
         self.assertEqual(sum(len(peer.take(wire.GetProposal)) for peer in peers), 3)
-        self.gossip.want_pol(fx.WantPol(1, 0, bytes(32)))
+        self.gossip.carry_out(fx.WantPol(1, 0, bytes(32)), self.now)
         self.assertEqual(sum(len(peer.take(wire.GetPol)) for peer in peers), 3)
 
     def test_alone_nobody_is_asked(self) -> None:
-        self.gossip.want_proposal(fx.WantProposal(1, bytes(32)))
+        self.gossip.carry_out(fx.WantProposal(1, bytes(32)), self.now)
         self.gossip.want_transactions(fx.WantTransactions((bytes(32),), False, None), self.now)
         self.connect(1)
         self.assertEqual(len(self.gossip._requests), 0)
@@ -323,10 +322,10 @@ class GossipTest(SynchronousTestCase):
         (tx,) = payments(self.network, 1)
         self.node.submit(tx)
         peer.sent.clear()
-        self.gossip.on_get_tx(view, wire.GetTx((tx.txid, b"\x05" * 32)))
+        self.gossip.answers.on_get_tx(view, wire.GetTx((tx.txid, b"\x05" * 32)))
         self.assertEqual([type(m).__name__ for m in peer.sent], ["Tx", "NotFound"])
         peer.sent.clear()
-        self.gossip.on_get_tx(view, wire.GetTx((tx.wtxid,), True))
+        self.gossip.answers.on_get_tx(view, wire.GetTx((tx.wtxid,), True))
         self.assertEqual([type(m).__name__ for m in peer.sent], ["NotFound"])
 
     def test_proposal(self) -> None:
@@ -343,10 +342,10 @@ class GossipTest(SynchronousTestCase):
             wire.GetProposal(height, round=0),
             wire.GetProposal(height, block_hash=proposal.block_hash),
         ):
-            gossip.on_get_proposal(view, asked)
+            gossip.answers.on_get_proposal(view, asked)
             self.assertEqual([m.proposal for m in peer.take(wire.Proposal)], [proposal.encode()])
-        gossip.on_get_proposal(view, wire.GetProposal(height + 1, round=0))
-        gossip.on_get_proposal(view, wire.GetProposal(height, round=4))
+        gossip.answers.on_get_proposal(view, wire.GetProposal(height + 1, round=0))
+        gossip.answers.on_get_proposal(view, wire.GetProposal(height, round=4))
         peer.queued_bytes = SEND_QUEUE_LIMIT
-        gossip.on_get_proposal(view, wire.GetProposal(height, round=0))
+        gossip.answers.on_get_proposal(view, wire.GetProposal(height, round=0))
         self.assertEqual(peer.take(wire.Proposal), [])

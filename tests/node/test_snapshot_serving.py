@@ -8,8 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.fakes import NotedPeer
-from timecoin.node.gossip import SEND_QUEUE_LIMIT
-from timecoin.node.peer_view import PeerView
+from timecoin.node.peer_view import SEND_QUEUE_LIMIT, PeerView
 from timecoin.node.snapshot_serving import MAX_READS, SnapshotServing
 from timecoin.p2p import messages as wire
 

@@ -24,8 +24,7 @@ from timecoin.ledger.closing_chain import Anchor
 from timecoin.ledger.errors import BlockInvalid
 from timecoin.node.anchor import describe
 from timecoin.node.block_queue import BlockQueue, Fetched, check_batch, sets_by_epoch
-from timecoin.node.gossip import SEND_QUEUE_LIMIT
-from timecoin.node.peer_view import PeerView
+from timecoin.node.peer_view import SEND_QUEUE_LIMIT, PeerView
 from timecoin.node.rival_blocks import RivalBlocks, is_live
 from timecoin.node.storage_service import StorageService
 from timecoin.node.sync_progress import Meter, Progress

@@ -258,7 +258,7 @@ class ConsensusService(Service):
     def _schedule_flush(self) -> None:
         if self._writing is not None or self._failed or not self.running:
             return
-        if not (self.participant.wants_tick or self.gossip.has_push):
+        if not (self.participant.wants_tick or self.gossip.relay.has_push):
             return
         wait = max(0.0, self._pace.due(self.participant.urgency) - self._reactor.seconds())
         if self._flush_call is None:
@@ -268,7 +268,7 @@ class ConsensusService(Service):
 
     def _flush(self) -> None:
         self._flush_call = None
-        self.gossip.flush()
+        self.gossip.relay.flush()
         if self.participant.busy:
             return
         bundles = self._pace.taken(self._reactor.seconds())
@@ -336,11 +336,11 @@ class ConsensusService(Service):
     def _carry_out(self, effect: fx.Effect) -> None:
         if isinstance(effect, fx.Announce):
             self._log_height(effect.message)
-            self.gossip.announce(effect.message)
         elif isinstance(effect, fx.AnnounceTransaction):
             self._tell_admitted(effect.txid)
-            self.gossip.announce_transaction(effect.txid, effect.local, self.now_ms())
-        elif isinstance(effect, fx.Report):
+        if self.gossip.carry_out(effect, self.now_ms()):
+            return
+        if isinstance(effect, fx.Report):
             self._reports.add(effect, self.now_ms())
         elif isinstance(effect, fx.WakeAt):
             self._wake_at(effect)
@@ -371,15 +371,7 @@ class ConsensusService(Service):
             )
 
     def _carry_out_rare(self, effect: fx.Effect) -> None:
-        if isinstance(effect, fx.WantTransactions):
-            self.gossip.want_transactions(effect, self.now_ms())
-        elif isinstance(effect, fx.WantProposal):
-            self.gossip.want_proposal(effect)
-        elif isinstance(effect, fx.WantPol):
-            self.gossip.want_pol(effect)
-        elif isinstance(effect, fx.ShowTransactions):
-            self.gossip.show_transactions(effect)
-        elif isinstance(effect, fx.OfferAgain):
+        if isinstance(effect, fx.OfferAgain):
             for tx in effect.txs:
                 self.offer(tx)
         elif isinstance(effect, fx.BadBlock):

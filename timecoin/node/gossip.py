@@ -20,22 +20,18 @@ from timecoin.consensus.standing import Pol, Standing, messages_for, pol_of
 from timecoin.consensus.steps import Step
 from timecoin.consensus.votes import Precommit, Prevote
 from timecoin.ledger.evidence_kinds import Evidence
+from timecoin.node.answers import Answers
+from timecoin.node.bundle_sync import BundleSync
 from timecoin.node.masks import from_wire, to_wire
-from timecoin.node.peer_view import GossipPeer, PeerView
+from timecoin.node.peer_view import SEND_QUEUE_LIMIT, GossipPeer, PeerView, broadcast
 from timecoin.node.requests import Requests
 from timecoin.node.shelf import BundleShelf
+from timecoin.node.tx_relay import TransactionRelay
 from timecoin.p2p import messages as wire
 
-RELAY_DELAY_MS, LATE_RELAY_MS = 50, 2_000
-"""After the first delay a transaction is announced to peers without a connection to where it came from, after the
-second to all that have not voted for it."""
 NAMED_DELAY_MS = 150
 """A body that a bundle names is asked for when it has not come by itself after this long."""
 STATUS_IDLE_MS = 5_000
-SEND_QUEUE_LIMIT = 4 << 20
-"""No bulk answer is added to a peer's queue above this many bytes; its next status asks again."""
-_BATCH_BYTES = 256 << 10
-_MAX_RELAYS = 100_000
 _MAX_NAMED = 10_000
 _ASKED_AT_ONCE = 3
 """Peers of whom the same thing is asked at the same time, when nobody is known to have it."""
@@ -54,19 +50,37 @@ class Gossip:
     ) -> None:
         self._participant = participant
         self._shelf = shelf
-        self._read_bundle = read_bundle
         self._peers: dict[bytes, PeerView] = {}
-        self._push: list[bytes] = []
+        self._bundles = BundleSync(shelf, read_bundle)
+        self.relay = TransactionRelay(participant, self._peers)
+        self.answers = Answers(participant, self._bundles, self._peers)
         self._named: deque[tuple[int, fx.WantTransactions]] = deque()
-        self._relays: deque[tuple[int, bytes]] = deque()
-        self._late_relays: deque[tuple[int, bytes]] = deque()
-        self._sources: dict[bytes, set[bytes]] = {}
         self._requests = Requests(participant.params.sync_interval)
         self.arriving: set[bytes] = set()
         """Transactions that are here and being verified."""
         self._turn = 0
         self._last_status = self._now = 0
         self._last_sent: wire.Status | None = None
+
+    def carry_out(self, effect: fx.Effect, now: int) -> bool:
+        """Do an effect of the participant if it is one of gossip's; else False."""
+        match effect:
+            case fx.Announce(message):
+                self.announce(message)
+            case fx.AnnounceTransaction(txid, local):
+                self._requests.answered(txid)
+                self.relay.announce(txid, local, now)
+            case fx.WantTransactions():
+                self.want_transactions(effect, now)
+            case fx.WantProposal():
+                self._want_proposal(effect)
+            case fx.WantPol():
+                self._want_pol(effect)
+            case fx.ShowTransactions():
+                self.answers.show_transactions(effect)
+            case _:
+                return False
+        return True
 
     # Peers
 
@@ -156,17 +170,16 @@ class Gossip:
         if now < self._now:
             self._set_back(self._now - now)
         self._now = now
-        self.flush()
+        self.relay.flush()
         self._fetch_named(now)
-        self._relay_due(now)
+        self.relay.relay_due(now)
         self._send_status_if_due(now)
 
     def _set_back(self, step: int) -> None:
         """The clock was set back: what was planned is as far away as it was before."""
         self._last_status -= step
         self._requests.clock_moved(step)
-        self._relays = deque([(at - step, txid) for at, txid in self._relays])
-        self._late_relays = deque([(at - step, txid) for at, txid in self._late_relays])
+        self.relay.clock_set_back(step)
         self._named = deque([(at - step, wanted) for at, wanted in self._named])
 
     def _send_status_if_due(self, now: int) -> None:
@@ -185,13 +198,7 @@ class Gossip:
 
     def broadcast(self, message: wire.Message) -> None:
         """Send a message to every peer, encoded once."""
-        if self._peers:
-            self._send_frame(wire.encode_frame(message), self._peers.values())
-
-    @staticmethod
-    def _send_frame(frame: bytes, views: Iterable[PeerView]) -> None:
-        for view in views:
-            view.peer.send(frame)
+        broadcast(message, self._peers.values())
 
     def on_status(self, view: PeerView, status: wire.Status, now: int) -> None:
         """A peer told what it has: send what it lacks."""
@@ -234,7 +241,7 @@ class Gossip:
         sequences = dict(status.sequences)
         for signer, highest in sequences.items():
             view.sequences[signer] = max(highest, view.sequences.get(signer, 0))
-        self._send_missing_bundles(view, sequences)
+        self._bundles.send_missing(view, sequences)
         if status.height == participant.height.height:
             self._send_missing_votes(view, status)
             self._send_evidence(view)
@@ -252,39 +259,6 @@ class Gossip:
         """A peer sent verified evidence: if it is kept here, the peer has it."""
         if any(encoded == piece.encode() for piece in self._participant.pending_evidence()):
             view.evidence.add(encoded)
-
-    def _send_missing_bundles(self, view: PeerView, has: dict[int, int], *, at_once: bool = False) -> None:
-        for signer in sorted(self._shelf.highest):
-            if view.peer.queued_bytes > SEND_QUEUE_LIMIT:
-                return
-            if self._is_due(view, signer, has.get(signer, 0)) or at_once:
-                self._send_bundles(view, signer, has.get(signer, 0))
-
-    def _is_due(self, view: PeerView, signer: int, has: int) -> bool:
-        """Does the peer lack what we had at its last status? What is under way to it is not sent twice.
-
-        It is due when the peer did not get on since then, or has all of the batch that it was sent. A peer that
-        does not get on with what it was sent is slow, not forgetful: the same is sent again at ever fewer statuses.
-        """
-        previous_has, previous_highest = view.told.get(signer, (-1, 0))
-        view.told[signer] = has, self._shelf.highest[signer]
-        got_on = has != previous_has and has != view.sent.get(signer)
-        resend = view.resends.get(signer)
-        if resend is not None and resend.after == has and view.statuses < resend.due:
-            return False
-        return view.statuses == 1 or (has < previous_highest and not got_on)
-
-    def _send_bundles(self, view: PeerView, signer: int, after: int) -> None:
-        batch: list[bytes] = []
-        view.resend_later(signer, after)
-        for sequence, encoded in self._shelf.after(signer, after, _BATCH_BYTES):
-            if encoded is None:
-                self._read_bundle(view.peer, signer, sequence)
-            else:
-                batch.append(encoded)
-            view.sent[signer] = sequence
-        if batch:
-            view.peer.send(wire.Bundles(tuple(batch)))
 
     def _send_missing_votes(self, view: PeerView, status: wire.Status) -> None:
         held = from_wire(status.prevotes), from_wire(status.precommits)
@@ -323,7 +297,7 @@ class Gossip:
             views += self._witness(message, views)
         if views:
             for part in self._parts(message):
-                self._send_frame(wire.encode_frame(part), views)
+                broadcast(part, views)
 
     def _witness(self, vote: Prevote | Precommit, told: list[PeerView]) -> list[PeerView]:
         """One more peer, another for each vote, though it gets it from the signer: or is it told something else there?
@@ -351,8 +325,7 @@ class Gossip:
         views = [view for view in self._peers.values() if to_all or not self._has_bundle(view, bundle)]
         for view in views:
             self._raise_sequence(view, bundle)
-        if views:
-            self._send_frame(wire.encode_frame(wire.Bundles((encoded,))), views)
+        broadcast(wire.Bundles((encoded,)), views)
 
     def _is_beyond_sync(self, bundle: Bundle, encoded: bytes) -> bool:
         """Sync goes by numbers without a gap: it brings nobody a bundle behind a gap, or a second one of its number.
@@ -378,78 +351,6 @@ class Gossip:
     def bundle_from(self, view: PeerView, bundle: Bundle) -> None:
         """A peer sent a bundle: it has it."""
         self._raise_sequence(view, bundle)
-
-    def announce_transaction(self, txid: bytes, local: bool, now: int) -> None:
-        """A transaction became known and valid: push a local one, announce others where they are not known
-        yet.
-        """
-        self._requests.answered(txid)
-        if local:
-            entry = self._participant.finality.pool.get(txid)
-            if entry is not None:
-                self._push.append(entry.tx.raw)
-        elif len(self._relays) < _MAX_RELAYS:
-            self._relays.append((now + RELAY_DELAY_MS, txid))
-            self._late_relays.append((now + LATE_RELAY_MS, txid))
-
-    def transaction_from(self, view: PeerView, txid: bytes) -> None:
-        """A peer sent or announced a transaction: it has it."""
-        while len(self._sources) >= _MAX_RELAYS:
-            del self._sources[next(iter(self._sources))]
-        self._sources.setdefault(txid, set()).add(view.peer.node_id)
-
-    def flush(self) -> None:
-        """Send the bodies that wait to be pushed."""
-        while self._push:
-            batch: list[bytes] = []
-            size = 0
-            for raw in self._push:
-                size += len(raw)
-                if batch and size > _BATCH_BYTES:
-                    break
-                batch.append(raw)
-            del self._push[: len(batch)]
-            self.broadcast(wire.Tx(tuple(batch)))
-
-    @property
-    def has_push(self) -> bool:
-        """Do bodies wait to be pushed?"""
-        return bool(self._push)
-
-    def _relay_due(self, now: int) -> None:
-        while self._relays and self._relays[0][0] <= now:
-            self._relay(self._relays.popleft()[1], late=False)
-        while self._late_relays and self._late_relays[0][0] <= now:
-            txid = self._late_relays.popleft()[1]
-            self._relay(txid, late=True)
-            self._sources.pop(txid, None)
-        for view in self._peers.values():
-            for start in range(0, len(view.inventory), wire.MAX_IDS):
-                view.peer.send(wire.Inv(tuple(view.inventory[start : start + wire.MAX_IDS])))
-            view.inventory.clear()
-
-    def _relay(self, txid: bytes, *, late: bool) -> None:
-        """Announce a transaction where it is not known; first only to those who have no connection to whoever sent
-        it."""
-        finality = self._participant.finality
-        if txid not in finality.pool:
-            return
-        tally = finality.counter.tallies.get(txid)
-        has = 0 if tally is None else tally.votes
-        sources = self._sources.get(txid, set())
-        origins = 0 if late else self._mask_of(sources)
-        for node_id, view in self._peers.items():
-            knows = view.signer is not None and has >> view.signer & 1
-            if not knows and node_id not in sources and not view.connected & origins:
-                view.inventory.append(txid)
-
-    def _mask_of(self, node_ids: Iterable[bytes]) -> int:
-        mask = 0
-        for node_id in node_ids:
-            view = self._peers.get(node_id)
-            if view is not None and view.signer is not None:
-                mask |= 1 << view.signer
-        return mask
 
     # Asking
 
@@ -503,103 +404,22 @@ class Gossip:
     def on_inv(self, view: PeerView, message: wire.Inv, now: int) -> None:
         """A peer announces transactions: ask for those that are unknown."""
         for txid in message.txids:
-            self.transaction_from(view, txid)
+            self.relay.known_to(view, txid)
         unknown = self._unrequested([txid for txid in message.txids if not self._participant.knows(txid)], now)
         if unknown:
             view.peer.send(wire.GetTx(tuple(unknown)))
 
-    def want_proposal(self, wanted: fx.WantProposal) -> None:
-        """Ask a few peers for a proposal of a block; they are large."""
+    def _want_proposal(self, wanted: fx.WantProposal) -> None:
+        # Of a few peers only: proposals are large.
         self._ask_some(wire.GetProposal(wanted.height, block_hash=wanted.block_hash))
 
-    def want_pol(self, wanted: fx.WantPol) -> None:
-        """Ask a few peers for the prevotes that a proposal claims."""
+    def _want_pol(self, wanted: fx.WantPol) -> None:
         self._ask_some(wire.GetPol(wanted.height, wanted.round, wanted.block_hash))
 
     def _ask_some(self, message: wire.Message) -> None:
         if self._peers:
             for view in self._next_peers():
                 view.peer.send(message)
-
-    # Answering
-
-    def on_get_tx(self, view: PeerView, message: wire.GetTx) -> None:
-        """Send the bodies asked for; those of proposals too."""
-        found: list[bytes] = []
-        absent: list[bytes] = []
-        for key in message.ids:
-            raw = self._body(key, message.by_wtxid)
-            found.append(raw) if raw is not None else absent.append(key)
-        self._send_bodies(view, found)
-        if absent:
-            view.peer.send(wire.NotFound(tuple(absent)))
-
-    def _body(self, key: bytes, by_wtxid: bool) -> bytes | None:
-        tx = self._participant.body(key, by_wtxid=by_wtxid)
-        return None if tx is None else tx.raw
-
-    @staticmethod
-    def _send_bodies(view: PeerView, bodies: list[bytes]) -> None:
-        batch: list[bytes] = []
-        size = 0
-        for raw in bodies:
-            if batch and size + len(raw) > _BATCH_BYTES:
-                if view.peer.queued_bytes > SEND_QUEUE_LIMIT:
-                    return
-                view.peer.send(wire.Tx(tuple(batch)))
-                batch, size = [], 0
-            batch.append(raw)
-            size += len(raw)
-        if batch:
-            view.peer.send(wire.Tx(tuple(batch)))
-
-    def on_get_bundles(self, view: PeerView, message: wire.GetBundles) -> None:
-        """Send bundles of one signer from a sequence on."""
-        if message.epoch == self._participant.ledger.epoch and view.peer.queued_bytes < SEND_QUEUE_LIMIT:
-            self._send_bundles(view, message.signer, max(0, message.from_sequence - 1))
-
-    def on_get_proposal(self, view: PeerView, message: wire.GetProposal) -> None:
-        """Send the proposal asked for, if it is of the height at hand."""
-        if message.height != self._participant.height.height:
-            return
-        height = self._participant.height
-        if message.block_hash is not None:
-            proposal = height.proposal_of(message.block_hash)
-        else:
-            proposal = height.proposals.of_round(message.round or 0)
-        if proposal is not None and view.peer.queued_bytes < SEND_QUEUE_LIMIT:
-            view.peer.send(wire.Proposal(proposal.encode()))
-
-    def on_get_pol(self, view: PeerView, message: wire.GetPol) -> None:
-        """Send the prevotes held for a block in a round."""
-        if message.height == self._participant.height.height:
-            prevotes = self._participant.height.prevotes_for(message.round, message.block_hash)
-            if prevotes:
-                view.peer.send(wire.Pol(tuple(vote.encode() for vote in prevotes)))
-
-    def show_transactions(self, shown: fx.ShowTransactions) -> None:
-        """Send certificates (by bundles) and bodies of transactions that a proposer left out.
-
-        First the bundles that it lacks by what it told; then those too that it ought to have, because its bundle of
-        that number may be another one.
-        """
-        for view in self._peers.values():
-            if view.signer == shown.signer:
-                bodies = [raw for raw in (self._body(txid, False) for txid in shown.txids) if raw is not None]
-                self._send_bodies(view, bodies)
-                status = view.status
-                has = dict(status.sequences) if status is not None and status.epoch == view.epoch else {}
-                self._send_missing_bundles(view, has, at_once=True)
-                self._send_certificates(view, shown.txids, has)
-
-    def _send_certificates(self, view: PeerView, txids: Iterable[bytes], has: dict[int, int]) -> None:
-        certificate = self._participant.finality.certificate
-        bundles = {bundle.digest: bundle for txid in txids for bundle in certificate(txid)}
-        lacking_first = sorted(bundles.values(), key=lambda each: has.get(each.signer, 0) >= each.sequence)
-        for bundle in lacking_first:
-            if view.peer.queued_bytes > SEND_QUEUE_LIMIT:
-                return
-            view.peer.send(wire.Bundles((bundle.encode(),)))
 
 
 def _wire_message(message: Proposal | Prevote | Precommit) -> wire.Message:

@@ -189,7 +189,7 @@ class Intake:
             except MalformedTransaction as error:
                 self._accuse(view, f"malformed transaction: {error}")
                 return
-            self._gossip.transaction_from(view, tx.txid)
+            self._gossip.relay.known_to(view, tx.txid)
             if tx.wtxid not in self._checking:
                 self.offer(tx, view)
 
@@ -246,7 +246,7 @@ class Intake:
 
     def _on_get_tx(self, view: PeerView, message: wire.Message) -> None:
         assert isinstance(message, wire.GetTx)
-        self._gossip.on_get_tx(view, message)
+        self._gossip.answers.on_get_tx(view, message)
 
     # Signed messages
 
@@ -409,15 +409,15 @@ class Intake:
 
     def _on_get_bundles(self, view: PeerView, message: wire.Message) -> None:
         assert isinstance(message, wire.GetBundles)
-        self._gossip.on_get_bundles(view, message)
+        self._gossip.answers.on_get_bundles(view, message)
 
     def _on_get_proposal(self, view: PeerView, message: wire.Message) -> None:
         assert isinstance(message, wire.GetProposal)
-        self._gossip.on_get_proposal(view, message)
+        self._gossip.answers.on_get_proposal(view, message)
 
     def _on_get_pol(self, view: PeerView, message: wire.Message) -> None:
         assert isinstance(message, wire.GetPol)
-        self._gossip.on_get_pol(view, message)
+        self._gossip.answers.on_get_pol(view, message)
 
     def _on_get_blocks(self, view: PeerView, message: wire.Message) -> None:
         assert isinstance(message, wire.GetBlocks)

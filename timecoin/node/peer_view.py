@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,6 +44,10 @@ class GossipPeer(Protocol):
         ...
 
 
+SEND_QUEUE_LIMIT = 4 << 20
+"""No bulk answer is added to a peer's queue above this many bytes; its next status asks again."""
+BATCH_BYTES = 256 << 10
+"""Bytes of bundles or bodies in one message."""
 MOST_STATUSES_BETWEEN = 8
 """However slow a peer is, what it lacks is sent again at every so many of its statuses."""
 
@@ -86,3 +91,11 @@ class PeerView:
         last = self.resends.get(signer)
         wait = 2 if last is None or last.after != after else min(2 * last.wait, MOST_STATUSES_BETWEEN)
         self.resends[signer] = Resend(after, self.statuses + wait, wait)
+
+
+def broadcast(message: wire.Message, views: Collection[PeerView]) -> None:
+    """Send a message to some peers, encoded once."""
+    if views:
+        frame = wire.encode_frame(message)
+        for view in views:
+            view.peer.send(frame)

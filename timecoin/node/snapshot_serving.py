@@ -11,8 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from timecoin.node.gossip import SEND_QUEUE_LIMIT
-from timecoin.node.peer_view import PeerView
+from timecoin.node.peer_view import SEND_QUEUE_LIMIT, PeerView
 from timecoin.p2p import messages as wire
 
 T = TypeVar("T")

@@ -315,7 +315,7 @@ class Node(ReadsChain):
     # Journal ticks, as the consensus service does them
 
     def _schedule_flush(self) -> None:
-        if self._ticking or not (self.participant.wants_tick or self.gossip.has_push):
+        if self._ticking or not (self.participant.wants_tick or self.gossip.relay.has_push):
             return
         due = max(self.world.clock.now, int(self._pace.due(self.participant.urgency) * SECOND))
         if self._flush_due is None or due < self._flush_due:
@@ -326,7 +326,7 @@ class Node(ReadsChain):
         if self._flush_due != due:
             return
         self._flush_due = None
-        self.gossip.flush()
+        self.gossip.relay.flush()
         if self.participant.busy:
             return
         moment = self.world.clock.now
@@ -387,12 +387,10 @@ class Node(ReadsChain):
 
     def _carry_out(self, effect: fx.Effect) -> None:
         self._live_on()
-        now, gossip = self.now_ms(), self.gossip
+        now = self.now_ms()
+        if self.gossip.carry_out(effect, now):
+            return
         match effect:
-            case fx.Announce(message):
-                gossip.announce(message)
-            case fx.AnnounceTransaction(txid, local):
-                gossip.announce_transaction(txid, local, now)
             case fx.Report():
                 self.world.reported(self, effect)
             case fx.WakeAt(at, token):
@@ -404,14 +402,6 @@ class Node(ReadsChain):
                 self._write(self._chain_writes, partial(self._store, assembled, commit), self._stored)
             case fx.BlockArchived():
                 self._block_archived(effect)
-            case fx.WantTransactions():
-                gossip.want_transactions(effect, now)
-            case fx.WantProposal():
-                gossip.want_proposal(effect)
-            case fx.WantPol():
-                gossip.want_pol(effect)
-            case fx.ShowTransactions():
-                gossip.show_transactions(effect)
             case fx.OfferAgain(txs):
                 for tx in txs:
                     self.intake.offer(tx, None)
