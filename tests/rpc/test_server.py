@@ -294,7 +294,8 @@ class LimitTests(ServerCase):
         self.assertFalse(self.transport.aborted)
 
     def test_too_many_over_tls_are_not_waited_for(self) -> None:
-        self.connect()
+        for channel in (self.channel, self.connect()[0]):
+            channel.dataReceived(self.request())
         refusal, transport = self.factory.buildProtocol(None), Transport()
         directlyProvides(transport, ISSLTransport)
         refusal.makeConnection(transport)
@@ -316,11 +317,28 @@ class LimitTests(ServerCase):
 
     def test_too_many_connections(self) -> None:
         second, _ = self.connect()
+        for channel in (self.channel, second):
+            channel.dataReceived(self.request())
         _, transport = self.connect()
         self.assertIn(b"HTTP/1.1 503 ", transport.value())
         self.assertTrue(transport.disconnecting)
         second.connectionLost(Failure(ConnectionDone()))
         self.assertIsInstance(self.connect()[0], RpcChannel)
+
+    def test_idle_strangers_keep_no_user_out(self) -> None:
+        """Whoever shows no password gives way, the first that came first; who has shown one stays."""
+        self.send(self.request())
+        _, stranger = self.connect()
+        wrong, other = self.connect()
+        self.assertTrue(stranger.aborted)
+        wrong.dataReceived(self.request(auth=b"Basic eDp5"))
+        user, transport = self.connect()
+        self.assertTrue(other.aborted)
+        user.dataReceived(self.request(COUNT, b"TE: trailers"))
+        self.assertAnswered(transport.value())
+        self.assertFalse(self.transport.aborted)
+        self.assertEqual(self.factory.channels, {self.channel, user})
+        self.assertIn(b"HTTP/1.1 503 ", self.connect()[1].value())
 
 
 class QuickTests(SynchronousTestCase):

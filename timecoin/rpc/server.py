@@ -90,8 +90,10 @@ class RpcRequest(http.Request):
         self._user = self.channel.factory.gate.user(header)
         if self._user is None:
             self._refuse(401, b'WWW-Authenticate: Basic realm="jsonrpc"\r\n', _REFUSAL_DELAY)
-        elif length is not None and length > self.channel.factory.limits.request_bytes:
-            self._refuse(413)
+        else:
+            self.channel.factory.admitted(self.channel)
+            if length is not None and length > self.channel.factory.limits.request_bytes:
+                self._refuse(413)
         # What twisted.web takes for a form it parses, for seconds when it is large.
         self.requestHeaders.removeHeader(b"content-type")
 
@@ -340,6 +342,7 @@ class RpcChannel(http.HTTPChannel):
         user = self.factory.gate.user(header)
         if user is None:
             return None
+        self.factory.admitted(self)
         grant = self.grant(user, wallet_of(path))
         self._known = path, header, grant
         return grant
@@ -386,7 +389,11 @@ class _Refusal(Protocol):
 
 
 class RpcFactory(http.HTTPFactory):
-    """Makes a channel for each client from where clients may come, up to the limit of connections."""
+    """Makes a channel for each client from where clients may come, up to the limit of connections.
+
+    When there are as many, who came first of those that have shown no password yet gives way: idle connections of
+    anybody keep no user out.
+    """
 
     _log = Logger()
     noisy = False
@@ -397,6 +404,7 @@ class RpcFactory(http.HTTPFactory):
         self.gate = gate
         self.limits = limits
         self.channels: set[RpcChannel] = set()
+        self._strangers: dict[RpcChannel, None] = {}
         self.turns = Turns(reactor)
         #: Paths served by others, whose users were admitted here (push).
         self.streams: dict[bytes, Callable[[RpcRequest, Grant], None]] = {}
@@ -411,7 +419,7 @@ class RpcFactory(http.HTTPFactory):
         """A channel, or a protocol that answers 403 or 503."""
         if not is_allowed(addr, self.limits.allowed):
             return _Refusal(403)
-        if len(self.channels) >= self.limits.connections:
+        if len(self.channels) >= self.limits.connections and not self._make_room():
             return _Refusal(503)
         channel = RpcChannel()
         channel.factory = self
@@ -419,11 +427,25 @@ class RpcFactory(http.HTTPFactory):
         channel.timeOut = self.limits.timeout
         channel.callLater = self.reactor.callLater  # type: ignore[method-assign,assignment]
         self.channels.add(channel)
+        self._strangers[channel] = None
         return channel
+
+    def admitted(self, channel: RpcChannel) -> None:
+        """A client has shown a user's password."""
+        self._strangers.pop(channel, None)
 
     def left(self, channel: RpcChannel) -> None:
         """A client is gone."""
         self.channels.discard(channel)
+        self._strangers.pop(channel, None)
+
+    def _make_room(self) -> bool:
+        if not self._strangers:
+            return False
+        stranger = next(iter(self._strangers))
+        self.left(stranger)
+        stranger.transport.abortConnection()
+        return True
 
     def log(self, request: http.Request) -> None:
         """No line per request."""
