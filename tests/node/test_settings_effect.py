@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.node.solo import Solo
 from tests.node.test_storage_service import StorageTestCase
 from tests.node.test_wallet_service import WalletCase
+from tests.node.wallet_world import COIN
 from tests.p2p.network import Net
 from tests.p2p.support import key
 from tests.push.test_hub import HubTestCase
@@ -261,6 +262,18 @@ class WalletTests(WalletCase):
         settings.set("wallet.gap_limit", 33)
         self.assertEqual(self.make("two").state.book.gap_limit, 33)
         self.assertEqual(self.wallet.state.book.gap_limit, 20)
+
+    def test_wallet_payments_ahead(self) -> None:
+        settings = make_settings()
+        bindings.bind_wallets(settings, self.world.service)
+        settings.set("wallet.payments_ahead", 0)
+        self.give(100 * COIN)
+        for _ in range(6):
+            self.pay(COIN, split_change=True)
+        self.assertEqual(len(self.wallet.state.history.unspent()), 1)
+        settings.set("wallet.payments_ahead", 50)
+        self.pay(COIN, split_change=True)
+        self.assertGreater(len(self.wallet.state.history.unspent()), 1)
 
 
 class LogTests(SynchronousTestCase):

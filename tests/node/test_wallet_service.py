@@ -197,7 +197,8 @@ class Paying(WalletCase):
         for _ in range(15):
             for outpoint in [coin.outpoint for coin in self.wallet.state.history.unspent()]:
                 self.pay(COIN // 100, inputs=(outpoint,), add_inputs=False)
-        self.fails(-6, self.wallet.fund([TxOutput(COIN + COIN // 2, OTHER)], Funding()))
+        too_much = [TxOutput(COIN + COIN // 2, OTHER)]
+        self.fails(-4, self.wallet.fund(too_much, Funding()), "too-long-mempool-chain")
         self.chain.block()
         self.pay(COIN + COIN // 2)
 

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.primitives.script import p2wpkh
 from timecoin.primitives.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxInput, TxOutput
-from timecoin.wallet.balance import reckon
+from timecoin.wallet.balance import Balance, Balances, reckon
 from timecoin.wallet.coins import CoinLocks, Owned
 from timecoin.wallet.details import entries, flow
 from timecoin.wallet.guard import Guard, SecondSpend, decode_signed, encode_signed
@@ -142,11 +142,22 @@ class AgainstTheModel(SynchronousTestCase):
         self.assertEqual(known, naive.status)
         found = {each.outpoint: (each.value, history.status_of(each)) for each in history.unspent()}
         self.assertEqual(found, naive.unspent())
-        balances = reckon(history, lambda outpoint: False)
+        collateral = [each.outpoint for each in history.unspent()][::2]
+        balances = reckon(history, [*collateral, outside(99)])
+        self.assertEqual(balances, self.one_by_one(history, set(collateral)))
         for part in (balances.mine, balances.watched):
             self.assertEqual(part.total, part.pending + part.certified + part.final + part.archived)
             self.assertGreaterEqual(part.trusted, part.final + part.archived)
         self.assertEqual(balances.mine.total + balances.watched.total, sum(value for value, _ in found.values()))
+
+
+    def one_by_one(self, history: History, collateral: set[OutPoint]) -> Balances:
+        result = Balances(Balance(), Balance())
+        for coin in history.unspent():
+            part = result.mine if coin.owned.spendable else result.watched
+            part.add(history.status_of(coin), coin.value, history.is_trusted(coin.txid))
+            part.collateral += coin.value if coin.outpoint in collateral else 0
+        return result
 
 
 class Steps(SynchronousTestCase):

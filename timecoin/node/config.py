@@ -327,6 +327,11 @@ class WalletSection:
         kinds.integer(1, 10_000, "addresses"),
         "Unused addresses watched beyond the last one used. More finds more when restoring from words, and is slower.",
     )
+    payments_ahead: int = key(
+        "100",
+        kinds.integer(0, 10_000, "payments"),
+        "Payments that a wallet keeps possible until the next block when it pays often, by splitting change. 0: never.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ def bind_push(settings: Settings, hub: Hub) -> None:
 def bind_wallets(settings: Settings, wallets: WalletService) -> None:
     """``wallet.*``."""
     settings.bind("wallet.gap_limit", wallets.set_gap_limit)
+    settings.bind("wallet.payments_ahead", wallets.set_payments_ahead)
 
 
 def bind_manhole(settings: Settings, manhole: ManholeService) -> None:

@@ -25,6 +25,7 @@ FROM_FILE = (
     ("storage", "snapshots"),
     ("manhole", "idle_minutes"),
     ("wallet", "gap_limit"),
+    ("wallet", "payments_ahead"),
 )
 
 _LEVEL = kinds.choice(*LEVELS)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from random import SystemRandom
-from typing import Final
+from typing import Any, Final
 
 from timecoin.ledger.params import Parameters
 from timecoin.node.wallet_chain import WalletChain
+from timecoin.node.wallet_gathering import DEEP, ENOUGH, LOW, Gathered, Gatherer
+from timecoin.node.wallet_lines import Lines
 from timecoin.node.wallet_writer import InThread
+from timecoin.primitives.amounts import format_amount
 from timecoin.primitives.transaction import OutPoint, Transaction, TxOutput
 from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
 from timecoin.rpc.face_wallet import Draft, Funding
@@ -30,6 +32,7 @@ from timecoin.wallet.coins import Coin
 from timecoin.wallet.errors import NoDescriptor, WalletError
 from timecoin.wallet.selection import Candidate, Random
 from timecoin.wallet.sizes import input_weight
+from timecoin.wallet.splitting import least_part, parts_wanted, split_change
 from timecoin.wallet.state import WalletState
 
 __all__ = ["Funder", "system_random"]
@@ -41,9 +44,10 @@ _MOST_FEE: Final = 100
 """Times the least fee that a payment pays at most: who asks for more took one unit for another. It is what
 sendrawtransaction takes unless told otherwise."""
 
+_ATTEMPTS: Final = 3
+"""How often coins are chosen anew because some were spent or locked meanwhile."""
+
 _FINAL: Final = ("final", "archived")
-_TIERS: Final = (_FINAL, (*_FINAL, "certified"), (*_FINAL, "certified", "pending"))
-"""Own change is spent before it is final, but only where settled coins do not suffice."""
 
 
 def system_random() -> Random:
@@ -51,8 +55,15 @@ def system_random() -> Random:
     return SystemRandom()
 
 
+class _LinesAddUp(Exception):
+    """The coins that suffice stand behind too many transactions together."""
+
+
 class Funder:
-    """Makes drafts and knows which coins are reserved by them. One draft at a time: the caller sees to that."""
+    """Makes drafts and knows which coins are reserved by them. One draft at a time: the caller sees to that.
+
+    ``payments_ahead``: how many payments change is split for (``wallet.splitting``); 0: it never is.
+    """
 
     def __init__(
         self,
@@ -61,14 +72,21 @@ class Funder:
         in_thread: InThread,
         is_collateral: Callable[[OutPoint], bool],
         random: Random,
+        reactor: Any,
+        payments_ahead: Callable[[], int],
     ) -> None:
         self._state = state
         self._chain = chain
         self._in_thread = in_thread
         self._is_collateral = is_collateral
         self._random = random
+        self._payments_ahead = payments_ahead
         self._reserved: dict[OutPoint, Draft] = {}
         self._weights: dict[bytes, int | None] = {b"": None}
+        self._lines = Lines(state.history, chain)
+        self._gatherer = Gatherer(
+            state, chain, self._lines, reactor, random, self._reserved.__contains__, is_collateral, self._weight
+        )
 
     def release(self, draft: Draft) -> None:
         """The coins that a draft still holds may be chosen again."""
@@ -82,23 +100,51 @@ class Funder:
     async def fund(self, outputs: Sequence[TxOutput], funding: Funding, rate: int) -> Draft:
         """A draft; its coins are reserved. RpcError −4, −6, −8."""
         script = outputs[0].script if funding.all_to else funding.change_script or self._peek_change()
+        for _ in range(_ATTEMPTS):
+            built = await self._try(outputs, funding, rate, script)
+            if self._is_still_free(built, funding):
+                return self._drafted(built, funding)
+        raise RpcError(WALLET_ERROR, "The wallet's coins change too quickly: try again")
+
+    async def _try(self, outputs: Sequence[TxOutput], funding: Funding, rate: int, script: bytes) -> Built:
+        gathered = Gathered()
         try:
-            built = await self._build(outputs, funding, rate, script)
-            if self._is_too_long(built):
-                # Coins of several lines add their ancestors up; archived ones have none.
-                archived = replace(funding, least_depth=max(1, funding.least_depth))
-                built = await self._build(outputs, archived, rate, script)
-        except InsufficientFunds:
-            raise self._short(funding) from None
+            for enough in (ENOUGH, None) if funding.add_inputs and not funding.all_to else (None,):
+                gathered = await self._gathered(funding, enough)
+                try:
+                    return await self._build(outputs, funding, rate, script, gathered)
+                except (InsufficientFunds, TooLarge, _LinesAddUp):
+                    if gathered.complete:
+                        raise
+            raise AssertionError("all coins are complete")
+        except _LinesAddUp:
+            raise self._too_long() from None
+        except InsufficientFunds as problem:
+            raise self._short(gathered, problem.short) from None
         except TooSmallToPayFee as problem:
             raise RpcError(INSUFFICIENT_FUNDS, str(problem)) from None
         except TooLarge as problem:
             raise RpcError(WALLET_ERROR, str(problem)) from None
+
+    async def _gathered(self, funding: Funding, enough: int | None) -> Gathered:
+        """All that there is for a payment of everything, unless it names its coins; nothing when none are to be
+        added."""
+        wanted = not funding.inputs if funding.all_to else funding.add_inputs
+        return await self._gatherer.gather(funding, enough) if wanted else Gathered()
+
+    def _is_still_free(self, built: Built, funding: Funding) -> bool:
+        """Coins may have been spent or locked while others were looked at and chosen from."""
+        drawn = [each for each in built.tx.outpoints() if each not in funding.inputs]
+        coins = map(self._state.history.coin, drawn)
+        return all(coin is not None and self._gatherer.is_free(coin, funding) for coin in coins)
+
+    def _drafted(self, built: Built, funding: Funding) -> Draft:
         self._check_fee(built)
         tx = built.tx
-        if built.change_position is not None and funding.change_script is None:
-            # Another one than was reckoned with, if that was handed out meanwhile; their sizes are the same.
-            tx = _with_script(tx, built.change_position, self._state.book.new_change())
+        if funding.change_script is None:
+            for place in built.change_places:
+                # Others than were reckoned with, if those were handed out meanwhile; their sizes are the same.
+                tx = _with_script(tx, place, self._state.book.new_change())
         coins = tuple([self._coin(outpoint) for outpoint in tx.outpoints()])
         draft = Draft(tx, coins, built.fee, built.change_position)
         self._reserved.update(dict.fromkeys(tx.outpoints(), draft))
@@ -118,15 +164,18 @@ class Funder:
         except WalletError as problem:
             raise wallet_error(problem) from None
 
-    async def _build(self, outputs: Sequence[TxOutput], funding: Funding, rate: int, script: bytes) -> Built:
+    async def _build(
+        self, outputs: Sequence[TxOutput], funding: Funding, rate: int, script: bytes, gathered: Gathered
+    ) -> Built:
         preset = tuple([self._preset(outpoint, funding) for outpoint in funding.inputs])
         limits = limits_of(self._chain.parameters)
-        plan = partial(
-            Plan,
+        spend_weight = self._weight(script) or _UNKNOWN_WEIGHT
+        plan = Plan(
             tuple(outputs),
             script,
-            self._weight(script) or _UNKNOWN_WEIGHT,
+            spend_weight,
             rate,
+            preset=preset,
             subtract_from=funding.subtract_from,
             change_position=funding.change_position,
             lock_time=funding.lock_time,
@@ -134,72 +183,68 @@ class Funder:
             sequences=dict(funding.sequences),
         )
         if funding.all_to:
-            everything = preset or tuple(self._candidates(funding, _TIERS[-1]))
-            built: Built = await self._in_thread(build_all, plan(preset=everything), limits, funding.all_to)
-            return built
-        return await self._tiers(plan, preset, funding, limits)
+            *_, everything = gathered.upto()
+            every = replace(plan, preset=preset or everything)
+            built: Built = await self._in_thread(build_all, every, limits, funding.all_to)
+            return self._short_enough(built)
+        built = await self._chosen(plan, limits, gathered)
+        if funding.split_change and funding.change_script is None and funding.change_position is None:
+            least = least_part(sum(each.value for each in outputs), rate, script, spend_weight)
+            built = split_change(built, self._parts(built, gathered, least), rate, limits, self._random)
+        return built
 
-    async def _tiers(
-        self, plan: Callable[..., Plan], preset: tuple[Candidate, ...], funding: Funding, limits: Limits
-    ) -> Built:
-        """With settled coins if they suffice, else with own change that is certified, else pending."""
-        tried: tuple[Candidate, ...] | None = None
+    async def _chosen(self, plan: Plan, limits: Limits, gathered: Gathered) -> Built:
+        """With settled coins that stand behind few transactions if they suffice, else with the next tiers, too."""
         problem: Exception = InsufficientFunds(0)
-        for tier in _TIERS if funding.add_inputs else _TIERS[:1]:
-            optional = tuple(self._candidates(funding, tier)) if funding.add_inputs else ()
-            if optional == tried:
-                continue
-            tried = optional
+        for optional in gathered.upto():
             try:
-                built: Built = await self._in_thread(
-                    build, plan(preset=preset, optional=optional), limits, self._random
-                )
+                built: Built = await self._in_thread(build, replace(plan, optional=optional), limits, self._random)
             except (InsufficientFunds, TooLarge) as missing:
                 problem = missing
-            else:
-                return built
+                continue
+            if not self._is_too_long(built):
+                return await self._less_wasteful(plan, limits, gathered, built)
+            problem = _LinesAddUp()
+        if isinstance(problem, _LinesAddUp):
+            return await self._in_one_line(plan, limits, gathered)
         raise problem
 
-    def _candidates(self, funding: Funding, statuses: Sequence[str]) -> Iterator[Candidate]:
-        usable: dict[bytes, bool] = {}
-        for coin in self._state.history.unspent():
-            if coin.outpoint in funding.inputs or not self._is_free(coin, funding):
-                continue
-            status = self._state.history.status_of(coin)
-            if status not in statuses:
-                continue
-            if status != "archived" and not self._usable(coin, status in _FINAL or funding.include_unsafe, usable):
-                continue
-            weight = self._weight(coin.script)
-            if weight is not None:
-                yield Candidate(coin.outpoint, coin.value, weight)
+    async def _less_wasteful(self, plan: Plan, limits: Limits, gathered: Gathered, built: Built) -> Built:
+        """Coins deep in a line are spent before many small ones are."""
+        if len(built.tx.inputs) < 2 or not gathered.tiers[DEEP]:
+            return built
+        optional = (*gathered.tiers[LOW], *gathered.tiers[DEEP])
+        try:
+            wide: Built = await self._in_thread(build, replace(plan, optional=optional), limits, self._random)
+        except (InsufficientFunds, TooLarge):
+            return built
+        return built if 2 * len(wide.tx.inputs) > len(built.tx.inputs) or self._is_too_long(wide) else wide
 
-    def _usable(self, coin: Coin, safe: bool, known: dict[bytes, bool]) -> bool:
-        """Whether a coin that is not archived may be relied on, and its line of ancestors can be longer by one."""
-        if coin.txid not in known:
-            line = len(self._state.history.unarchived_ancestors([coin.txid]))
-            known[coin.txid] = line <= self._chain.parameters.max_chain and (
-                safe or self._state.history.is_trusted(coin.txid)
-            )
-        return known[coin.txid]
+    async def _in_one_line(self, plan: Plan, limits: Limits, gathered: Gathered) -> Built:
+        """With coins any of which may be spent together."""
+        behind = self._lines.behind([each.outpoint[:32] for each in plan.preset])
+        optional = gathered.in_line_with(behind, self._lines.most)
+        try:
+            built: Built = await self._in_thread(build, replace(plan, optional=optional), limits, self._random)
+        except (InsufficientFunds, TooLarge):
+            raise _LinesAddUp from None
+        return self._short_enough(built)
 
-    def _is_free(self, coin: Coin, funding: Funding) -> bool:
-        outpoint = coin.outpoint
-        return (
-            (coin.owned.spendable or funding.watching)
-            and outpoint not in self._state.locks
-            and outpoint not in self._reserved
-            and self._state.guard.spend_of(outpoint, self._chain.tip.epoch) is None
-            and not self._is_collateral(outpoint)
-            and self._is_deep(coin, funding)
-        )
+    def _short_enough(self, built: Built) -> Built:
+        if self._is_too_long(built):
+            raise _LinesAddUp
+        return built
 
-    def _is_deep(self, coin: Coin, funding: Funding) -> bool:
-        if funding.least_depth == 0 and funding.most_depth is None:
-            return True
-        height = self._state.history.height_of(coin)
-        depth = 0 if height is None else self._chain.tip.height - height + 1
-        return depth >= funding.least_depth and (funding.most_depth is None or depth <= funding.most_depth)
+    def _parts(self, built: Built, gathered: Gathered, least: int) -> int:
+        """Into how many coins the change of a payment goes."""
+        goal = self._payments_ahead()
+        if not goal or built.change_position is None or not gathered.complete:
+            return 1
+        inputs = built.tx.outpoints()
+        line = len(self._lines.behind([each[:32] for each in inputs])) + 1
+        change = built.tx.outputs[built.change_position].value
+        wanted = parts_wanted(change, line, gathered.room(self._lines.most, inputs), goal, self._lines.most, least)
+        return min(wanted, self._state.book.change_left())
 
     def _preset(self, outpoint: OutPoint, funding: Funding) -> Candidate:
         coin = self._state.history.coin(outpoint)
@@ -234,17 +279,23 @@ class Funder:
         return coin
 
     def _is_too_long(self, built: Built) -> bool:
-        parents = {outpoint[:32] for outpoint in built.tx.outpoints()}
-        return len(self._state.history.unarchived_ancestors(parents)) > self._chain.parameters.max_chain
+        return len(self._lines.behind({outpoint[:32] for outpoint in built.tx.outpoints()})) > self._lines.most
 
-    def _short(self, funding: Funding) -> RpcError:
-        """Why the coins do not suffice: there are none, or they wait for the next block."""
-        most = self._chain.parameters.max_chain
-        for coin in self._state.history.unspent():
-            if self._is_free(coin, funding) and len(self._state.history.unarchived_ancestors([coin.txid])) > most:
-                reason = f"Coins stand behind {most} transactions that are not archived (too-long-mempool-chain)"
-                return RpcError(WALLET_ERROR, f"{reason}: try again after the next block, or keep more than one coin")
-        return RpcError(INSUFFICIENT_FUNDS, "Insufficient funds")
+    def _too_long(self) -> RpcError:
+        reason = f"Coins stand behind {self._lines.most} transactions that are not archived (too-long-mempool-chain)"
+        advice = "at the latest when the epoch ends (getepochinfo), or pay several receivers at once (sendmany)"
+        return RpcError(WALLET_ERROR, f"{reason}: try again after the next block, {advice}")
+
+    def _short(self, gathered: Gathered, short: int) -> RpcError:
+        """Why ``short`` base units are missing: they wait for the next block, drafts hold them, or there are none."""
+        if gathered.waiting >= short:
+            return self._too_long()
+        held = ""
+        if gathered.held + gathered.waiting >= short:
+            held = (
+                f": {format_amount(gathered.held)} TIME are held by payments under way, try again when these are sent"
+            )
+        return RpcError(INSUFFICIENT_FUNDS, f"Insufficient funds{held}")
 
 
 def _with_script(tx: Transaction, index: int, script: bytes) -> Transaction:

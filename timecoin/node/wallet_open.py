@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -66,13 +66,14 @@ class WalletFile(Store, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all wallets of a node share. ``cost``: of scrypt."""
+    """What all wallets of a node share. ``cost``: of scrypt. ``payments_ahead``: the setting, as it is now."""
 
     reactor: Any
     chain: WalletChain
     in_thread: InThread
     backend: SignatureBackend
     random: Random
+    payments_ahead: Callable[[], int]
     cost: Cost = DEFAULT_COST
 
 
@@ -101,7 +102,9 @@ class Wallet:
         self.following = Following(
             name, state, chain, self._scanner, self.writer, around.reactor, lambda txid: changed(name, txid)
         )
-        self._funder = Funder(state, chain, around.in_thread, self.is_collateral, around.random)
+        self._funder = Funder(
+            state, chain, around.in_thread, self.is_collateral, around.random, around.reactor, around.payments_ahead
+        )
         self._signer = Signer(name, state, chain, self._flush, self._ready, around.in_thread, around.backend)
         self._locking = Locking(state.keyring, self.writer, around.in_thread, around.reactor, self._turns, around.cost)
 
@@ -149,7 +152,13 @@ class Wallet:
 
     def balances(self) -> Balances:
         """What it has."""
-        return self.state.balances(self.is_collateral, self._chain.tip.height)
+        return self.state.balances(self._collateral, self._chain.tip.height)
+
+    def _collateral(self) -> Iterator[OutPoint]:
+        tip = self._chain.tip
+        for entry in tip.registry.entries:
+            if entry.collateral is not None and tip.registry.locked(entry.collateral, tip.epoch):
+                yield entry.collateral
 
     def is_collateral(self, outpoint: OutPoint) -> bool:
         """Whether a coin is locked by the registry of masternodes."""

@@ -45,12 +45,14 @@ from timecoin.storage.wallet_store import WalletStore
 from timecoin.wallet.book import GAP_LIMIT
 from timecoin.wallet.errors import WalletError
 from timecoin.wallet.secrets import DEFAULT_COST, Cost
+from timecoin.wallet.selection import Random
 
 __all__ = ["WalletService"]
 
 T = TypeVar("T")
 START_LIST: Final = "_load_on_startup.json"
 THREADS: Final = 4
+PAYMENTS_AHEAD: Final = 100
 _NO_WALLET: Final = (
     "No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet. "
     "(Note: A default wallet is no longer automatically created)"
@@ -73,15 +75,18 @@ class WalletService(Service):
         *,
         load: tuple[str, ...] = (),
         gap_limit: int = GAP_LIMIT,
+        payments_ahead: int = PAYMENTS_AHEAD,
         draw: Callable[[int], bytes] = secrets.token_bytes,
         cost: Cost = DEFAULT_COST,
         in_thread: InThread | None = None,
         files: Files = WalletStore,
+        random: Random | None = None,
     ) -> None:
-        """``load``: names of wallets to load at the start besides those on the list; ``gap_limit``: BIP 44's.
+        """``load``: names of wallets to load at the start besides those on the list; ``gap_limit``: BIP 44's;
+        ``payments_ahead``: payments that are to be possible until the next block, for which change is split; 0: never.
 
         ``in_thread``: calls functions in threads; None: in threads of the service's own. ``files`` makes
-        and opens the wallets' files.
+        and opens the wallets' files. ``random`` chooses coins; None: the system's.
         """
         self._reactor = reactor
         self._chain = chain
@@ -89,13 +94,16 @@ class WalletService(Service):
         self._directory = directory
         self._load = load
         self._gap_limit = gap_limit
+        self._payments_ahead = payments_ahead
         self._draw = draw
         self._cost = cost
         self._files = files
         self._pool = ThreadPool(0, THREADS, name="wallets")
         self.in_thread = in_thread or self._in_own_thread
         self._start_list = StartList(directory / START_LIST)
-        self._around = Surroundings(reactor, chain, self.in_thread, backend, system_random(), cost)
+        self._around = Surroundings(
+            reactor, chain, self.in_thread, backend, random or system_random(), lambda: self._payments_ahead, cost
+        )
         self._wallets: dict[str, Wallet] = {}
         self._changing = DeferredLock()
         self._blocks = DeferredLock()
@@ -105,6 +113,10 @@ class WalletService(Service):
     def set_gap_limit(self, count: int) -> None:
         """Watch so many unused addresses ahead in wallets that are loaded or made from now on."""
         self._gap_limit = count
+
+    def set_payments_ahead(self, count: int) -> None:
+        """Let wallets split change so that so many payments are possible until the next block; 0: never."""
+        self._payments_ahead = count
 
     # Life
 

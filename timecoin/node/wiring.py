@@ -386,6 +386,7 @@ class Node:
             self._backend,
             load=wallet.load,
             gap_limit=wallet.gap_limit,
+            payments_ahead=wallet.payments_ahead,
         )
         settings_bindings.bind_wallets(self.settings, self.wallets)
         return self.wallets

@@ -43,7 +43,8 @@ class Funding:
     ``inputs`` are spent in any case; ``add_inputs``: others as needed. ``include_unsafe``: also what others sent that
     is not final yet; ``watching``: also coins whose keys are elsewhere (a PSBT signs them). ``least_depth`` and
     ``most_depth`` in blocks: an archived coin's confirmations. ``all_to``: spend everything there is, to the
-    outputs at these indexes (sendall).
+    outputs at these indexes (sendall). ``split_change``: the wallet may make several coins of the change when it has
+    few that can be spent before the next block.
     """
 
     rate: int | None = None
@@ -60,13 +61,15 @@ class Funding:
     least_depth: int = 0
     most_depth: int | None = None
     all_to: tuple[int, ...] = ()
+    split_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """An unsigned transaction; ``coins`` in the order of its inputs are reserved until it is sent or released.
 
-    ``fee`` in base units; ``change_position``: index of the change, None when there is none.
+    ``fee`` in base units; ``change_position``: index of the change, of its first part when it was split, None when
+    there is none.
     """
 
     tx: Transaction

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NoReturn
 
 from timecoin.primitives.hashes import display
@@ -89,7 +90,7 @@ async def pay(
     check_unlocked(wallet)
     if not funding.all_to:
         check_amounts(context, outputs, INSUFFICIENT_FUNDS)
-    draft = await wallet.fund(outputs, funding)
+    draft = await wallet.fund(outputs, replace(funding, split_change=True))
     return await send_draft(wallet, draft, notes)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import OutPoint
-from timecoin.wallet.coins import Coin
 from timecoin.wallet.history import History
 
 __all__ = ["Balance", "Balances", "reckon"]
@@ -37,16 +37,14 @@ class Balance:
         """All of it."""
         return self.trusted + self.untrusted
 
-    def add(self, coin: Coin, status: str, trusted: bool, collateral: bool) -> None:
-        """Count a coin in."""
+    def add(self, status: str, value: int, trusted: bool) -> None:
+        """Count coins in that are worth ``value`` together."""
         assert status in _FIELDS, status
-        setattr(self, status, getattr(self, status) + coin.value)
+        setattr(self, status, getattr(self, status) + value)
         if trusted:
-            self.trusted += coin.value
+            self.trusted += value
         else:
-            self.untrusted += coin.value
-        if collateral:
-            self.collateral += coin.value
+            self.untrusted += value
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +55,26 @@ class Balances:
     watched: Balance
 
 
-def reckon(history: History, is_collateral: Callable[[OutPoint], bool]) -> Balances:
-    """The balances now; linear in the number of unspent coins."""
+def reckon(history: History, collateral: Iterable[OutPoint]) -> Balances:
+    """The balances now, ``collateral`` being what the registry locks, other people's included.
+
+    Linear in that and in the number of transactions that are not final, not in that of coins.
+    """
     result = Balances(Balance(), Balance())
-    trusted: dict[bytes, bool] = {}
-    for coin in history.unspent():
-        if coin.txid not in trusted:
-            trusted[coin.txid] = history.is_trusted(coin.txid)
-        part = result.mine if coin.owned.spendable else result.watched
-        part.add(coin, history.status_of(coin), trusted[coin.txid], is_collateral(coin.outpoint))
+    for part, spendable in ((result.mine, True), (result.watched, False)):
+        for status in ("final", "archived"):
+            part.add(status, history.totals.settled(status, spendable), trusted=True)
+    _add_unsettled(history, result)
+    for outpoint in collateral:
+        coin = history.coin(outpoint)
+        if coin is not None and history.is_unspent(outpoint):
+            (result.mine if coin.owned.spendable else result.watched).collateral += coin.value
     return result
+
+
+def _add_unsettled(history: History, result: Balances) -> None:
+    known: dict[Hash, bool] = {}
+    for txid, spendable, value in history.totals.unsettled():
+        record = history.get(txid)
+        assert record is not None
+        (result.mine if spendable else result.watched).add(record.status, value, history.is_trusted(txid, known))

@@ -353,6 +353,12 @@ class ScriptBook:
         unused = max(entry.used, entry.first)
         return self.new_script(CHANGE) if index < unused + self.gap_limit else entry.scripts[unused - entry.first]
 
+    def change_left(self) -> int:
+        """How many different scripts :meth:`new_change` gives one after the other, 1 at least; ``NoDescriptor``."""
+        descriptor_id, index = self._next(CHANGE)
+        entry = self._entries[descriptor_id]
+        return max(1, max(entry.used, entry.first) + self.gap_limit - index)
+
     def peek_script(self, chain: int = RECEIVE) -> bytes:
         """What :meth:`new_script` would give, not handed out; raises the same."""
         descriptor_id, index = self._next(chain)

@@ -17,6 +17,9 @@ from timecoin.wallet.sizes import base_weight, output_weight, vsize_of
 
 __all__ = ["Built", "InsufficientFunds", "Limits", "Plan", "TooLarge", "TooSmallToPayFee", "build", "build_all"]
 
+MOST_PARTS: Final = 8
+"""Coins that one payment makes of its change, at most (``wallet.splitting``)."""
+
 _LOCK_TIME_SEQUENCE: Final = FINAL_SEQUENCE - 1
 
 
@@ -70,13 +73,24 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An unsigned transaction, its fee in base units, the index of its change (None: none), and how it was chosen."""
+    """An unsigned transaction, its fee in base units, the index of its change (None: none), and how it was chosen.
+
+    ``weight`` with the signatures to come, ``size`` of all but the outputs in bytes, both at most. ``change_places``:
+    the indexes of all parts of the change when it was split (``wallet.splitting``).
+    """
 
     tx: Transaction
     fee: int
     change_position: int | None
     algorithm: str
-    estimated_vsize: int
+    weight: int
+    size: int
+    change_places: tuple[int, ...] = ()
+
+    @property
+    def estimated_vsize(self) -> int:
+        """vbytes with the signatures to come, at most."""
+        return vsize_of(self.weight)
 
 
 def build(plan: Plan, limits: Limits, random: Random) -> Built:
@@ -147,11 +161,11 @@ def _finish(plan: Plan, limits: Limits, random: Random, drawn: Sequence[Candidat
 
 
 def _fee(plan: Plan, coins: Sequence[Candidate], outputs: Sequence[TxOutput]) -> int:
-    return fee_of(plan.rate, _vsize(coins, outputs))
+    return fee_of(plan.rate, vsize_of(_weight(coins, outputs)))
 
 
-def _vsize(coins: Sequence[Candidate], outputs: Sequence[TxOutput]) -> int:
-    return vsize_of(base_weight(outputs, len(coins)) + sum(coin.weight for coin in coins))
+def _weight(coins: Sequence[Candidate], outputs: Sequence[TxOutput]) -> int:
+    return base_weight(outputs, len(coins)) + sum(coin.weight for coin in coins)
 
 
 def _position(plan: Plan, random: Random, outputs: int) -> int:
@@ -183,10 +197,14 @@ def _built(
     sequence = FINAL_SEQUENCE if plan.lock_time == 0 else _LOCK_TIME_SEQUENCE
     inputs = tuple(TxInput(coin.outpoint, sequence=plan.sequences.get(coin.outpoint, sequence)) for coin in coins)
     tx = Transaction(plan.version, inputs, outputs, plan.lock_time)
-    if base_weight(outputs, len(coins)) // 4 + 3 + sum(coin.size for coin in coins) > limits.max_tx_bytes:
+    size = (
+        base_weight((), len(coins), extra_outputs=len(outputs) + MOST_PARTS) // 4 + 3 + sum(coin.size for coin in coins)
+    )
+    if size + sum(len(output.encode()) for output in outputs) > limits.max_tx_bytes:
         raise TooLarge("Transaction too large")
     fee = sum(coin.value for coin in coins) - sum(output.value for output in outputs)
-    return Built(tx, fee, position, algorithm, _vsize(coins, outputs))
+    places = () if position is None else (position,)
+    return Built(tx, fee, position, algorithm, _weight(coins, outputs), size, places)
 
 
 def build_all(plan: Plan, limits: Limits, receivers: Sequence[int]) -> Built:

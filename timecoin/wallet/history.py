@@ -17,6 +17,7 @@ from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import OutPoint, Transaction
 from timecoin.wallet.coins import Coin, Owner
 from timecoin.wallet.records import ABANDONED, FoundCoin, Record
+from timecoin.wallet.totals import Totals
 
 __all__ = ["CONFLICT", "PARENT_REJECTED", "Archived", "CannotAbandon", "History"]
 
@@ -55,6 +56,8 @@ class History:
         self._unspent: dict[OutPoint, Coin] = {}
         self._spenders: dict[OutPoint, tuple[Hash, ...]] = {}
         self._order: list[Hash] = []
+        self._open: dict[Hash, None] = {}
+        self._totals = Totals()
         self._changed: dict[Hash, None] = {}
         self._changed_found: dict[OutPoint, None] = {}
         self.version = 0
@@ -89,6 +92,15 @@ class History:
     def unspent(self) -> list[Coin]:
         """The coins that exist and that nothing live spends."""
         return list(self._unspent.values())
+
+    def count_unspent(self) -> int:
+        """How many coins :meth:`unspent` gives."""
+        return len(self._unspent)
+
+    @property
+    def totals(self) -> Totals:
+        """What the unspent coins are worth."""
+        return self._totals
 
     def is_unspent(self, outpoint: OutPoint) -> bool:
         """Whether the coin exists and nothing live spends it."""
@@ -148,22 +160,30 @@ class History:
             waiting.extend(outpoint[:32] for outpoint in record.tx.outpoints())
         return found
 
-    def is_trusted(self, txid: Hash) -> bool:
+    def is_trusted(self, txid: Hash, known: dict[Hash, bool] | None = None) -> bool:
         """Whether what it pays to the wallet can be relied on.
 
         It is final or archived, or else all its inputs, and those of its ancestors that are not, are the wallet's own
-        to spend, and no rival is known to spend them too.
+        to spend, and no rival is known to spend them too. ``known`` keeps what was found for the next question, until
+        the wallet changes.
         """
-        waiting, seen = [txid], set[Hash]()
+        known = {} if known is None else known
+        waiting, seen = [txid], dict[Hash, bool]()
         while waiting:
             record = self._records.get(waiting.pop())
             if record is None or record.is_settled or record.txid in seen:
                 continue
-            seen.add(record.txid)
-            if not record.is_live or not self._is_from_us(record) or self._is_contested(record):
+            if not known.get(record.txid, True) or not self._is_relied_on(record):
+                known[txid] = known[record.txid] = False
                 return False
-            waiting.extend(outpoint[:32] for outpoint in record.tx.outpoints())
+            seen[record.txid] = True
+            if record.txid not in known:
+                waiting.extend(outpoint[:32] for outpoint in record.tx.outpoints())
+        known.update(seen)
         return True
+
+    def _is_relied_on(self, record: Record) -> bool:
+        return record.is_live and self._is_from_us(record) and not self._is_contested(record)
 
     def _is_from_us(self, record: Record) -> bool:
         coins = [self._coins.get(outpoint) for outpoint in record.tx.outpoints()]
@@ -183,12 +203,11 @@ class History:
 
     def to_send_again(self) -> list[Record]:
         """What the wallet signed and is not archived, rejected or abandoned, parents first."""
-        own = [self._records[txid] for txid in self._order]
-        return [each for each in own if each.own and each.is_live and each.status != "archived"]
+        return [each for each in self.unarchived() if each.own and each.status != "archived"]
 
     def unarchived(self) -> list[Record]:
         """The live transactions that are not archived, in order."""
-        return [each for each in map(self._records.__getitem__, self._order) if each.is_live and each.height < 0]
+        return sorted(map(self._records.__getitem__, self._open), key=lambda each: each.order)
 
     # Changing
 
@@ -240,13 +259,14 @@ class History:
         """Take back a transaction that the wallet signed and that never left it."""
         record = self._records.pop(txid)
         self._order.remove(txid)
+        self._open.pop(txid, None)
         for outpoint in record.tx.outpoints():
             left = tuple([each for each in self._spenders[outpoint] if each != txid])
             self._spenders.pop(outpoint) if not left else self._spenders.update({outpoint: left})
             self._refresh(outpoint)
         for n in range(len(record.tx.outputs)):
             self._coins.pop(record.tx.outpoint(n), None)
-            self._unspent.pop(record.tx.outpoint(n), None)
+            self._drop(record.tx.outpoint(n))
         self._note(txid)
 
     def abandon(self, txid: Hash) -> None:
@@ -295,6 +315,10 @@ class History:
             for outpoint in record.tx.outpoints():
                 self._spenders[outpoint] = (*self._spenders.get(outpoint, ()), txid)
         self._records[txid] = record
+        if record.is_live and record.height < 0:
+            self._open[txid] = None
+        else:
+            self._open.pop(txid, None)
         self._take_outputs(record)
         for outpoint in record.tx.outpoints():
             self._refresh(outpoint)
@@ -329,8 +353,13 @@ class History:
         exists = outpoint in self._found if maker is None else maker.is_live
         if exists and self.live_spender(outpoint) is None:
             self._unspent[outpoint] = coin
+            self._totals.count(coin, self.status_of(coin))
         else:
-            self._unspent.pop(outpoint, None)
+            self._drop(outpoint)
+
+    def _drop(self, outpoint: OutPoint) -> None:
+        self._unspent.pop(outpoint, None)
+        self._totals.drop(outpoint)
 
     def _reject(self, record: Record, reason: str) -> None:
         if record.is_live and not record.is_settled:

@@ -187,11 +187,14 @@ class WalletState:
         found = [coin for coin in coins if self.history.find(coin)]
         return bool(self.book.take_many([coin.script for coin in found]))
 
-    def balances(self, is_collateral: Callable[[OutPoint], bool], moment: object) -> Balances:
-        """The balances; kept until something changes in the wallet or ``moment`` does (the chain's tip)."""
+    def balances(self, collateral: Callable[[], Iterable[OutPoint]], moment: object) -> Balances:
+        """The balances; kept until something changes in the wallet or ``moment`` does (the chain's tip).
+
+        ``collateral``: what the registry of masternodes locks.
+        """
         version = self.history.version
         if self._balances is None or self._balances[:2] != (version, moment):
-            self._balances = (version, moment, reckon(self.history, is_collateral))
+            self._balances = (version, moment, reckon(self.history, collateral()))
         return self._balances[2]
 
     # For the store
