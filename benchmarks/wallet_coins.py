@@ -25,6 +25,7 @@ from tests.node.memory_file import MemoryFile
 from tests.node.wallet_world import BACKEND, COIN, FakeChain
 from tests.rpc.fake_node import FakeNode
 from timecoin.node.wallet_service import WalletService
+from timecoin.node.wiring import tune_interpreter
 from timecoin.primitives.script import p2wpkh
 from timecoin.primitives.transaction import Transaction, TxInput, TxOutput
 from timecoin.rpc.dispatch import Bounds, Dispatcher
@@ -104,6 +105,7 @@ async def measured(count: int, directory: Path) -> dict[str, Any]:
     async def fund(amount: int) -> None:
         wallet.release(await wallet.fund([TxOutput(amount, OTHER)], Funding()))
 
+    tune_interpreter()
     stalls = Stalls()
     figures["getbalances"] = await stalls.measure(call("getbalances"))
     wallet.state.absorb(next(payments([scripts[0]], 1)), "archived", 1, place=PLACE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import islice
 from typing import Annotated, Final, NotRequired, TypedDict
 
 from timecoin.primitives.hashes import display
@@ -21,6 +24,8 @@ from timecoin.wallet.balance import Balance
 from timecoin.wallet.coins import Coin
 
 _MOST_DEPTH: Final = 9_999_999
+_AT_ONCE: Final = 500
+"""Coins that are looked at, or sorted, without a pause: less than a millisecond."""
 
 
 def _main(wallet: OpenWallet) -> Balance:
@@ -29,7 +34,7 @@ def _main(wallet: OpenWallet) -> Balance:
     return balances.watched if wallet.state.settings.watch_only else balances.mine
 
 
-def getbalance(
+async def getbalance(
     context: Context,
     dummy: str | None = None,
     minconf: int = 0,
@@ -51,8 +56,19 @@ def getbalance(
     check_dummy(dummy, "*")
     if minconf <= 0:
         return amount(_main(wallet).trusted)
-    coins = [coin for coin in wallet.state.history.unspent() if _depth(wallet, coin) >= minconf]
-    return amount(sum(coin.value for coin in coins if coin.owned.spendable or wallet.state.settings.watch_only))
+    coins = wallet.state.history.unspent()
+    values = await context.sliced(_counted(wallet, some, minconf) for some in _some(coins))
+    return amount(sum(values))
+
+
+def _some(coins: list[Coin]) -> Iterator[list[Coin]]:
+    """Coins that are looked at without a pause."""
+    return (coins[start : start + _AT_ONCE] for start in range(0, len(coins), _AT_ONCE))
+
+
+def _counted(wallet: OpenWallet, coins: list[Coin], minconf: int) -> int:
+    all_count = wallet.state.settings.watch_only
+    return sum(coin.value for coin in coins if (coin.owned.spendable or all_count) and _depth(wallet, coin) >= minconf)
 
 
 def _depth(wallet: OpenWallet, coin: Coin) -> int:
@@ -153,20 +169,39 @@ async def listunspent(
     wallet = wallet_of(context)
     wanted = _scripts(context, addresses or [])
     options = query_options or {}
-    coins = sorted(wallet.state.history.unspent(), key=lambda coin: (-coin.value, coin.outpoint))
-    chosen = [
-        coin
-        for coin in coins
-        if (not wanted or coin.script in wanted)
-        and minconf <= _depth(wallet, coin) <= maxconf
-        and options.get("minimumAmount", 0) <= coin.value <= options.get("maximumAmount", coin.value)
-        and coin.outpoint not in wallet.state.locks
-        and not wallet.is_collateral(coin.outpoint)
-        and (include_unsafe or wallet.state.history.is_trusted(coin.txid))
-    ]
-    few = _enough(chosen, options)
-    found: list[Unspent] = await context.slices(_unspent(context, wallet, coin) for coin in few)
+
+    def is_wanted(coin: Coin) -> bool:
+        return (
+            (not wanted or coin.script in wanted)
+            and minconf <= _depth(wallet, coin) <= maxconf
+            and options.get("minimumAmount", 0) <= coin.value <= options.get("maximumAmount", coin.value)
+            and coin.outpoint not in wallet.state.locks
+            and not wallet.is_collateral(coin.outpoint)
+            and (include_unsafe or wallet.state.history.is_trusted(coin.txid))
+        )
+
+    parts = await context.sliced(
+        _largest_first(filter(is_wanted, some)) for some in _some(wallet.state.history.unspent())
+    )
+    found: list[Unspent] = []
+    await context.sliced(_shown(context, wallet, _enough(merge(*parts, key=_order), options), found))
     return found
+
+
+def _order(coin: Coin) -> tuple[int, OutPoint]:
+    return -coin.value, coin.outpoint
+
+
+def _largest_first(coins: Iterable[Coin]) -> list[Coin]:
+    return sorted(coins, key=_order)
+
+
+def _shown(context: Context, wallet: OpenWallet, coins: Iterable[Coin], found: list[Unspent]) -> Iterator[None]:
+    """Those that are still unspent when they are shown."""
+    for coin in coins:
+        if wallet.state.history.is_unspent(coin.outpoint):
+            found.append(_unspent(context, wallet, coin))
+        yield
 
 
 def _scripts(context: Context, addresses: list[str]) -> set[bytes]:
@@ -179,19 +214,14 @@ def _scripts(context: Context, addresses: list[str]) -> set[bytes]:
     return found
 
 
-def _enough(coins: list[Coin], options: UnspentOptions) -> list[Coin]:
+def _enough(coins: Iterable[Coin], options: UnspentOptions) -> Iterator[Coin]:
     """As many as are asked for, or as reach the sum that is asked for."""
-    if options.get("maximumCount"):
-        coins = coins[: options["maximumCount"]]
-    if "minimumSumAmount" not in options:
-        return coins
-    total, few = 0, list[Coin]()
-    for coin in coins:
-        if total >= options["minimumSumAmount"]:
-            break
-        few.append(coin)
+    total, most = 0, options.get("maximumCount", 0)
+    for coin in islice(coins, most if most > 0 else None):
+        if total >= options.get("minimumSumAmount", total + 1):
+            return
+        yield coin
         total += coin.value
-    return few
 
 
 def _unspent(context: Context, wallet: OpenWallet, coin: Coin) -> Unspent:
