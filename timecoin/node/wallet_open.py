@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
 
 from timecoin.node.feed import TransactionChanged
@@ -323,7 +323,7 @@ class Wallet:
 
     def import_descriptors(self, imports: Sequence[Import]) -> Deferred[None]:
         """Watch, or spend from, more scripts."""
-        return self._turns.run(lambda: Deferred.fromCoroutine(self._import(imports)))
+        return to_the_end(self._turns.run(lambda: Deferred.fromCoroutine(self._import(imports))))
 
     async def _import(self, imports: Sequence[Import]) -> None:
         now = self._chain.now_ms() // 1000
@@ -345,31 +345,37 @@ class Wallet:
                 )
             except WalletError as problem:
                 raise wallet_error(problem) from None
+            if each.look_from is not None:
+                self.following.owe(each.look_from)
         self.state.settings.blank = False
         await self.following.look_at_pool()
         await self._flush()
 
     # The chain
 
+    def finish_scan(self) -> Deferred[None]:
+        """Look through the blocks that are owed to scripts that were imported."""
+        if self.state.settings.again_from < 0:
+            return succeed(None)
+        self.following.paused = False
+        return self.following.search()
+
     def rescan(self, first: int, last: int | None) -> Deferred[tuple[int, int]]:
         """Look through blocks."""
-        return Deferred.fromCoroutine(self._rescan(first, last))
+        return to_the_end(Deferred.fromCoroutine(self._rescan(first, last)))
 
     async def _rescan(self, first: int, last: int | None) -> tuple[int, int]:
-        end = self._chain.tip.height if last is None else last
-        start = max(first, self._chain.base)
-        if first >= self._chain.base:
-            await self._scanner.blocks(start, end)
-        else:
-            await self._scanner.all_blocks_and_coins(end)
-            self.state.settings.missing_below = self._chain.base
-        await self.following.look_at_pool()
+        self.following.paused = False
+        found = await self.following.rescan(first, last)
         await self._flush()
-        return start, end
+        return found
 
     def abort_scan(self) -> bool:
         """End the scan under way."""
-        return self._scanner.abort()
+        if not self._scanner.abort():
+            return False
+        self.following.paused = True
+        return True
 
     def backup(self, destination: Path) -> Deferred[None]:
         """A copy in one file."""

@@ -124,13 +124,13 @@ class Scanner:
             grew = self._state.absorb(tx, "archived", now, place=place) or grew
         return grew
 
-    async def all_blocks_and_coins(self, last: int) -> None:
+    async def all_blocks_and_coins(self, last: int, again: Callable[[], None]) -> None:
         """Look through all blocks that are here up to ``last``, and for coins that are older; raises as they do."""
-        await self.blocks(self._chain.base, last)
-        while await self.coins():
-            await self.blocks(self._chain.base, last)
+        await self.blocks(self._chain.base, last, again=again)
+        while await self.coins(again):
+            await self.blocks(self._chain.base, last, again=again)
 
-    async def coins(self) -> bool:
+    async def coins(self, again: Callable[[], None]) -> bool:
         """Look through all unspent coins for those made below the blocks that are here.
 
         Looks again as long as the wallet comes to watch more scripts; returns whether it did.
@@ -143,6 +143,7 @@ class Scanner:
                 if not self._state.find_coins(found):
                     return grew
                 grew = True
+                again()
         finally:
             self._info = None
 

@@ -102,7 +102,10 @@ class ScanInfo:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """A descriptor to be imported; ``time``: Unix seconds before which nothing paid to it, None: nothing yet did."""
+    """A descriptor to be imported; ``time``: Unix seconds before which nothing paid to it, None: nothing yet did.
+
+    ``look_from``: the height from which on blocks are owed a look for its scripts (0: all, older coins too); None: none.
+    """
 
     descriptor: Descriptor
     chain: int
@@ -112,6 +115,7 @@ class Import:
     end: int | None
     next_index: int
     label: str
+    look_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +247,13 @@ class OpenWallet(Protocol):
         """The recovery words: **secret**; -13, -4."""
 
     def import_descriptors(self, imports: Sequence[Import]) -> Deferred[None]:
-        """Watch, or spend from, more scripts; then rescan from the earliest time on."""
+        """Watch, or spend from, more scripts, to the end even when nobody waits for it; then :meth:`finish_scan`."""
 
     # The chain
+
+    def finish_scan(self) -> Deferred[None]:
+        """Look through the blocks that were not searched for imported scripts yet; -1 when it was aborted, -4 when
+        a scan is under way. It goes on when nobody waits for it, and is finished after the next loading."""
 
     def rescan(self, first: int, last: int | None) -> Deferred[tuple[int, int]]:
         """Look through blocks; the heights looked at; -4 when a scan is under way, -1 when it was aborted."""

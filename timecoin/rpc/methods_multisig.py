@@ -103,11 +103,10 @@ async def createmultisigwallet(
         await made.unlock(passphrase, _MAKING)
     since = 0 if rescan else None
     chains = zip(pair, (RECEIVE, CHANGE), strict=True)
-    await made.import_descriptors([Import(each, chain, True, since, 0, None, 0, "") for each, chain in chains])
+    await made.import_descriptors([Import(each, chain, True, since, 0, None, 0, "", since) for each, chain in chains])
     if passphrase:
         made.lock()
-    if rescan:
-        await made.rescan(context.node.chain().base, None)
+    await made.finish_scan()
     return {"name": made.name, "descriptors": [each.public_text for each in pair]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NotRequired, Required, TypedDict
 
 from timecoin.rpc.building import network_of
@@ -52,7 +53,8 @@ async def importdescriptors(context: Context, requests: list[ImportRequest]) -> 
     """Watch the scripts of descriptors, or spend from them, and look through the chain from their time on.
 
     A wallet with private keys takes descriptors with private keys only, one made with disable_private_keys only public
-    ones. The answer comes when the scan is done; getwalletinfo shows its progress.
+    ones. The answer comes when the scan is done; getwalletinfo shows its progress. A scan goes on when the caller
+    leaves; one that is cut off goes on when the wallet is loaded again (getwalletinfo, unscanned_from).
 
     :param requests: wpkh(), wsh(multi()), wsh(sortedmulti()), addr() or raw() descriptors, with checksums
     :param requests.desc: the descriptor, with its checksum
@@ -63,6 +65,7 @@ async def importdescriptors(context: Context, requests: list[ImportRequest]) -> 
     :param requests.internal: it is for change
     :param requests.label: a label of its addresses
     :returns: for each whether it was imported; a failure does not keep others out
+    :error -1: the scan was aborted; the descriptors are imported all the same
     :error -4: a scan is under way
     :error -13: the wallet is locked
     :error -18: no wallet is loaded
@@ -73,28 +76,30 @@ async def importdescriptors(context: Context, requests: list[ImportRequest]) -> 
         raise RpcError(WALLET_ERROR, "Wallet is currently rescanning. Abort existing rescan or wait.")
     if wallet.state.keyring.is_locked:
         raise RpcError(UNLOCK_NEEDED, "Error: Please enter the wallet passphrase with walletpassphrase first.")
-    earliest: list[int] = []
-    answers = [await _answer(context, wallet, each, earliest) for each in requests]
-    if earliest:
-        await wallet.rescan(await _first_height(context, min(earliest)), None)
+    try:
+        answers = [await _answer(context, wallet, each) for each in requests]
+    except BaseException:
+        # Who leaves half-way leaves scripts that nobody has looked for yet.
+        wallet.finish_scan().addErrback(lambda _: None)
+        raise
+    await wallet.finish_scan()
     return answers
 
 
-async def _answer(context: Context, wallet: OpenWallet, request: ImportRequest, earliest: list[int]) -> Imported:
+async def _answer(context: Context, wallet: OpenWallet, request: ImportRequest) -> Imported:
     try:
-        warnings = await _import(context, wallet, request, earliest)
+        warnings = await _import(context, wallet, request)
     except RpcError as problem:
         return {"success": False, "error": {"code": problem.code, "message": problem.message}}
     return {"success": True, "warnings": warnings} if warnings else {"success": True}
 
 
-async def _import(context: Context, wallet: OpenWallet, request: ImportRequest, earliest: list[int]) -> list[str]:
+async def _import(context: Context, wallet: OpenWallet, request: ImportRequest) -> list[str]:
     found = descriptors_of(request["desc"], network_of(context), checksum_required=True)
     time = _time(request["timestamp"])
     imports, warnings = _imports(wallet, found, request, time)
-    await wallet.import_descriptors(imports)
-    if time is not None:
-        earliest.append(time)
+    first = None if time is None else await _first_height(context, time)
+    await wallet.import_descriptors([replace(each, look_from=first) for each in imports])
     return warnings
 
 

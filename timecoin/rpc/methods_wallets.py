@@ -273,10 +273,12 @@ class WalletInfo(_WalletInfo, total=False):
 
     ``addresses_beyond_gap``: so many addresses were given out, unused, beyond what a restore from the words looks for.
     ``missing_history_below``: blocks below this height were never here, so only the coins that were left of them are
-    known.
+    known. ``unscanned_from``: blocks from this height on are still to be searched for scripts that were imported, or
+    that an aborted scan made it watch; that goes on by itself, after abortrescan when the wallet is loaded again.
     """
 
     unlocked_until: int
+    unscanned_from: int
     missing_history_below: int
 
 
@@ -315,6 +317,8 @@ def getwalletinfo(context: Context) -> WalletInfo:
     }
     if keyring.is_encrypted:
         shown["unlocked_until"] = wallet.unlocked_until
+    if settings.again_from >= 0:
+        shown["unscanned_from"] = settings.again_from
     if settings.missing_below:
         shown["missing_history_below"] = settings.missing_below
     return shown

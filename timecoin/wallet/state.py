@@ -43,7 +43,9 @@ class Settings(msgspec.Struct, kw_only=True):
 
     ``watch_only``: it never holds private keys. ``created``: Unix seconds. ``synced``: the height through which blocks
     were looked at (−1: none); ``again_from``: those from this height on are to be looked at once more, because the
-    wallet watches more scripts than it did then (−1: none). ``fee_rate``: units per 1,000 vbytes, 0: the least.
+    wallet watches more scripts than it did then (−1: none). ``search_from``: where the search began that is not through
+    yet (−1: none is): what it finds may make the wallet watch more, and that may have been paid from there on.
+    ``fee_rate``: units per 1,000 vbytes, 0: the least.
     ``missing_below``: the history of blocks below this height is not known, only the coins that were left of it (0:
     nothing is missing). ``restored``: it was made of a backup, and no epoch has begun since: what was signed after that
     is not known.
@@ -56,6 +58,7 @@ class Settings(msgspec.Struct, kw_only=True):
     fee_rate: int = 0
     missing_below: int = 0
     again_from: int = -1
+    search_from: int = -1
     restored: bool = False
 
 
