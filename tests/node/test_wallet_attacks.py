@@ -345,6 +345,37 @@ class SecondSignatures(HeldCase):
         self.fails(-4, signing, "signed away")
         self.assertEqual(self.mine(), (0, 0, 0, 0))
 
+    def refused_when_sent(self, tx: Transaction, **options: Any) -> None:
+        signed = self.wait(self.wallet.sign(tx, **options))
+        self.chain.refusal = refused(FeeTooLow)
+        self.fails(-26, self.wallet.send(signed.tx, {}))
+        self.chain.refusal = None
+
+    def test_one_that_was_handed_out_stays_on_record_when_the_node_refuses_it(self) -> None:
+        first, second = self.drafts()
+        self.wait(self.wallet.sign(first))
+        self.refused_when_sent(first)
+        self.fails(-4, self.wallet.sign(second), "signed away")
+
+    def test_also_when_the_node_was_started_in_between(self) -> None:
+        first, second = self.drafts()
+        self.wait(self.wallet.sign(first))
+        self.again()
+        self.refused_when_sent(first)
+        self.fails(-4, self.wallet.sign(second), "signed away")
+
+    def test_also_when_another_one_was_forced(self) -> None:
+        first, second = self.drafts()
+        third = Transaction(2, first.inputs, (TxOutput(COIN // 3, OTHER),))
+        self.wait(self.wallet.sign(first))
+        self.refused_when_sent(second, may_block_coins=True)
+        self.fails(-4, self.wallet.sign(third), "signed away")
+
+    def test_one_that_never_left_frees_its_coin(self) -> None:
+        first, second = self.drafts()
+        self.refused_when_sent(first)
+        self.assertTrue(self.wait(self.wallet.sign(second)).complete)
+
     def test_a_scan_that_was_ended_tells_nothing(self) -> None:
         first, second = self.drafts()
         self.wait(self.world.service.unload("one", None))

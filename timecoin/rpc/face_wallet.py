@@ -104,7 +104,7 @@ class ScanInfo:
 class Import:
     """A descriptor to be imported; ``time``: Unix seconds before which nothing paid to it, None: nothing yet did.
 
-    ``look_from``: the height from which on blocks are owed a look for its scripts (0: all, older coins too); None: none.
+    ``look_from``: the height from which on blocks are owed a look for its scripts (0: all, older coins too); None: not.
     """
 
     descriptor: Descriptor

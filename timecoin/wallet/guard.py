@@ -61,6 +61,7 @@ class Guard:
 
     def __init__(self, signed: Mapping[OutPoint, Signed] | None = None) -> None:
         self._signed = dict(signed or {})
+        self._out: set[Hash] = set()
 
     def spend_of(self, outpoint: OutPoint, epoch: int) -> Hash | None:
         """The spend of the coin that was signed in ``epoch`` or later."""
@@ -78,6 +79,9 @@ class Guard:
         """Take note that ``tx`` is signed; what the store has to hold before the signature leaves."""
         changes: dict[OutPoint, bytes] = {}
         for outpoint in coins:
+            if outpoint in self._signed:
+                # Who had that signature may have kept it, whatever becomes of this one.
+                self._out.add(tx.txid)
             signed = Signed(tx.txid, max(epoch, self._epoch_of(outpoint)))
             if self._signed.get(outpoint) != signed:
                 self._signed[outpoint] = signed
@@ -85,7 +89,10 @@ class Guard:
         return changes
 
     def release(self, tx: Transaction, coins: Iterable[OutPoint]) -> dict[OutPoint, None]:
-        """The signatures of ``tx`` never left the wallet: what the store may forget."""
+        """The newest signatures of ``tx`` never left the wallet: what the store may forget. Nothing when there were
+        earlier ones for its coins, which may have been handed out."""
+        if tx.txid in self._out:
+            return {}
         freed = [each for each in coins if self._signed.get(each, Signed(b"", 0)).txid == tx.txid]
         for outpoint in freed:
             del self._signed[outpoint]
@@ -96,6 +103,7 @@ class Guard:
         old = [outpoint for outpoint, signed in self._signed.items() if signed.epoch < epoch]
         for outpoint in old:
             del self._signed[outpoint]
+        self._out &= {signed.txid for signed in self._signed.values()}
         return dict.fromkeys(old)
 
     def _epoch_of(self, outpoint: OutPoint) -> int:
