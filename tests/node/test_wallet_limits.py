@@ -160,6 +160,23 @@ class OneCoin(LimitsCase):
         self.assertEqual(len(self.pay(COIN, split_change=True, change_script=self.address()).outputs), 2)
 
 
+class Drafts(LimitsCase):
+    """What a draft leaves behind."""
+
+    def test_no_timers_of_those_that_were_sent_or_given_up(self) -> None:
+        self.give(1_000 * COIN)
+        self.often(5)
+        self.wallet.release(self.wait(self.trying()))
+        self.world.clock.advance(2)
+        self.assertEqual(self.world.clock.getDelayedCalls(), [])
+
+    def test_no_timers_of_a_wallet_that_is_closed(self) -> None:
+        self.give(1_000 * COIN)
+        self.wait(self.trying())
+        self.wait(self.world.service.unload("one", None))
+        self.assertEqual(self.world.clock.getDelayedCalls(), [])
+
+
 class Choosing(LimitsCase):
     """Which coins pay when some stand deep in a line."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from timecoin.node.feed import TransactionChanged
@@ -97,6 +98,7 @@ class Wallet:
         self._chain = chain = around.chain
         self._turns = DeferredLock()
         self._funding = DeferredLock()
+        self._drafts: dict[Hash, IDelayedCall] = {}
         self.writer = WalletWriter(around.reactor, around.in_thread, file, state.take_changes)
         self._scanner = Scanner(name, state, chain, around.reactor, around.in_thread)
         self.following = Following(
@@ -119,6 +121,8 @@ class Wallet:
         self.following.running = False
         self._scanner.abort()
         self._locking.close()
+        while self._drafts:
+            self._drafts.popitem()[1].cancel()
         try:
             await self.writer.close()
         finally:
@@ -234,11 +238,22 @@ class Wallet:
         except BaseException:
             self.release(draft)
             raise
-        self._around.reactor.callLater(RESERVED_SECONDS, self.release, draft)
+        self._forget_timer(draft.tx)
+        self._drafts[draft.tx.txid] = self._around.reactor.callLater(RESERVED_SECONDS, self._expired, draft)
         return draft
+
+    def _expired(self, draft: Draft) -> None:
+        del self._drafts[draft.tx.txid]
+        self._funder.release(draft)
+
+    def _forget_timer(self, tx: Transaction) -> None:
+        timer = self._drafts.pop(tx.txid, None)
+        if timer is not None:
+            timer.cancel()
 
     def release(self, draft: Draft) -> None:
         """Let the coins of a draft be chosen again."""
+        self._forget_timer(draft.tx)
         self._funder.release(draft)
 
     def sign(
@@ -268,6 +283,7 @@ class Wallet:
         return to_the_end(sending.addBoth(self._sent, tx))
 
     def _sent(self, result: T, tx: Transaction) -> T:
+        self._forget_timer(tx)
         self._funder.spent(tx.outpoints())
         return result
 
