@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from tests.node.test_wallet_service import OTHER, WalletCase
 from tests.node.wallet_world import BACKEND, COIN, FakeChain
+from tests.rpc.fake_node import FakeNode
+from tests.rpc.purses import OTHER_ADDRESS
 from timecoin.consensus.status import Status
 from timecoin.consensus.voter import ancestors
 from timecoin.ledger.validation import verify_transaction
@@ -18,6 +21,10 @@ from timecoin.mempool.pool import Pool
 from timecoin.primitives.hashes import Hash
 from timecoin.primitives.transaction import OutPoint, Transaction, TxInput, TxOutput
 from timecoin.rpc.face_wallet import Funding
+from timecoin.rpc.methods import all_methods
+from timecoin.rpc.methods_wallet_fund import send
+from timecoin.rpc.methods_wallet_send import sendmany, sendtoaddress
+from timecoin.rpc.table import Context
 
 
 class PoolChain(FakeChain):
@@ -158,6 +165,29 @@ class OneCoin(LimitsCase):
             self.assertEqual(len(self.pay(COIN).outputs), 2)
         self.assertEqual(len(self.pay(COIN, split_change=True, change_position=0).outputs), 2)
         self.assertEqual(len(self.pay(COIN, split_change=True, change_script=self.address()).outputs), 2)
+
+
+class Methods(LimitsCase):
+    """Which methods split change: those that name nothing but amounts."""
+
+    def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        node: Any = FakeNode(self.world.clock)
+        context = Context(node, all_methods(), wallets=self.world.service)
+        return self.wait(Deferred.fromCoroutine(method(context, *arguments)))
+
+    def test_payments_of_amounts_do(self) -> None:
+        self.give(1_000 * COIN)
+        for _ in range(3):
+            self.call(sendtoaddress, OTHER_ADDRESS, COIN)
+        self.assertEqual(self.coins(), 1)
+        self.call(sendmany, "", [(OTHER_ADDRESS, COIN)])
+        self.assertEqual(self.coins(), 5)
+
+    def test_send_does_not(self) -> None:
+        self.give(1_000 * COIN)
+        for _ in range(6):
+            self.call(send, [(OTHER_ADDRESS, COIN)])
+        self.assertEqual(self.coins(), 1)
 
 
 class Drafts(LimitsCase):
