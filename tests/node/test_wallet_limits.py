@@ -183,6 +183,40 @@ class Methods(LimitsCase):
         self.call(sendmany, "", [(OTHER_ADDRESS, COIN)])
         self.assertEqual(self.coins(), 5)
 
+    def test_two_at_once_with_one_coin(self) -> None:
+        self.give(1_000 * COIN)
+        held: list[Deferred[None]] = []
+        signer, at_once = self.wallet._signer, self.wallet._signer._in_thread
+
+        def slowly(work: Any, *arguments: Any) -> Any:
+            held.append(Deferred())
+            return held[-1].addCallback(lambda _: at_once(work, *arguments))
+
+        signer._in_thread = slowly
+        node: Any = FakeNode(self.world.clock)
+        context = Context(node, all_methods(), wallets=self.world.service)
+        paying = [Deferred.fromCoroutine(sendtoaddress(context, OTHER_ADDRESS, COIN)) for _ in range(3)]
+        for _ in range(60):
+            self.world.clock.advance(0.02)
+            while held:
+                held.pop().callback(None)
+        self.assertEqual(len({self.successResultOf(each) for each in paying}), 3)
+
+    def test_who_waits_is_told_after_a_while(self) -> None:
+        self.give(1_000 * COIN)
+        self.wait(self.trying())
+        node: Any = FakeNode(self.world.clock)
+        context = Context(node, all_methods(), wallets=self.world.service)
+        paying = Deferred.fromCoroutine(sendtoaddress(context, OTHER_ADDRESS, COIN))
+        self.world.settle()
+        self.assertNoResult(paying)
+        self.world.clock.advance(5)
+        self.fails(-6, paying, "are held by payments under way")
+        leaving = Deferred.fromCoroutine(sendtoaddress(context, OTHER_ADDRESS, COIN)).addErrback(lambda _: None)
+        leaving.cancel()
+        self.give(3 * COIN)
+        self.wait(self.trying())
+
     def test_send_does_not(self) -> None:
         self.give(1_000 * COIN)
         for _ in range(6):

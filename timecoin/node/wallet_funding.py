@@ -7,6 +7,8 @@ from dataclasses import replace
 from random import SystemRandom
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
+
 from timecoin.ledger.params import Parameters
 from timecoin.node.wallet_chain import WalletChain
 from timecoin.node.wallet_gathering import DEEP, ENOUGH, LOW, Gathered, Gatherer
@@ -44,6 +46,9 @@ _MOST_FEE: Final = 100
 """Times the least fee that a payment pays at most: who asks for more took one unit for another. It is what
 sendrawtransaction takes unless told otherwise."""
 
+HELD_SECONDS: Final = 5.0
+"""A payment waits so long for others to be sent that hold the coins which it needs."""
+
 _ATTEMPTS: Final = 3
 """How often coins are chosen anew because some were spent or locked meanwhile."""
 
@@ -53,6 +58,10 @@ _FINAL: Final = ("final", "archived")
 def system_random() -> Random:
     """The randomness of a wallet: the system's."""
     return SystemRandom()
+
+
+class _Held(RpcError):
+    """The coins would suffice, but drafts hold them."""
 
 
 class _LinesAddUp(Exception):
@@ -80,7 +89,10 @@ class Funder:
         self._in_thread = in_thread
         self._is_collateral = is_collateral
         self._random = random
+        self._reactor = reactor
         self._payments_ahead = payments_ahead
+        self._ended = 0
+        self._waiting: Deferred[None] | None = None
         self._reserved: dict[OutPoint, Draft] = {}
         self._weights: dict[bytes, int | None] = {b"": None}
         self._lines = Lines(state.history, chain)
@@ -96,9 +108,31 @@ class Funder:
         """Coins are spent, whoever held them."""
         for outpoint in outpoints:
             self._reserved.pop(outpoint, None)
+        self._ended += 1
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            waiting.callback(None)
 
     async def fund(self, outputs: Sequence[TxOutput], funding: Funding, rate: int) -> Draft:
         """A draft; its coins are reserved. RpcError −4, −6, −8."""
+        until = self._reactor.seconds() + HELD_SECONDS
+        while True:
+            ended = self._ended
+            try:
+                return await self._fund(outputs, funding, rate)
+            except _Held:
+                left = until - self._reactor.seconds()
+                if not funding.patient or left <= 0:
+                    raise
+            if ended == self._ended:
+                await self._next_end(left)
+
+    def _next_end(self, seconds: float) -> Deferred[None]:
+        """Fires when a draft is sent or given up, or ``seconds`` are over."""
+        waiting = self._waiting = Deferred[None]()
+        return waiting.addTimeout(seconds, self._reactor, onTimeoutCancel=lambda *_: None)
+
+    async def _fund(self, outputs: Sequence[TxOutput], funding: Funding, rate: int) -> Draft:
         script = outputs[0].script if funding.all_to else funding.change_script or self._peek_change()
         for _ in range(_ATTEMPTS):
             built = await self._try(outputs, funding, rate, script)
@@ -290,12 +324,10 @@ class Funder:
         """Why ``short`` base units are missing: they wait for the next block, drafts hold them, or there are none."""
         if gathered.waiting >= short:
             return self._too_long()
-        held = ""
-        if gathered.held + gathered.waiting >= short:
-            held = (
-                f": {format_amount(gathered.held)} TIME are held by payments under way, try again when these are sent"
-            )
-        return RpcError(INSUFFICIENT_FUNDS, f"Insufficient funds{held}")
+        if gathered.held and gathered.held + gathered.waiting >= short:
+            held = f"{format_amount(gathered.held)} TIME are held by payments under way, try again when these are sent"
+            return _Held(INSUFFICIENT_FUNDS, f"Insufficient funds: {held}")
+        return RpcError(INSUFFICIENT_FUNDS, "Insufficient funds")
 
 
 def _with_script(tx: Transaction, index: int, script: bytes) -> Transaction:

@@ -44,7 +44,7 @@ class Funding:
     is not final yet; ``watching``: also coins whose keys are elsewhere (a PSBT signs them). ``least_depth`` and
     ``most_depth`` in blocks: an archived coin's confirmations. ``all_to``: spend everything there is, to the
     outputs at these indexes (sendall). ``split_change``: the wallet may make several coins of the change when it has
-    few that can be spent before the next block.
+    few that can be spent before the next block. ``patient``: wait some seconds when drafts of others hold the coins.
     """
 
     rate: int | None = None
@@ -62,6 +62,7 @@ class Funding:
     most_depth: int | None = None
     all_to: tuple[int, ...] = ()
     split_change: bool = False
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

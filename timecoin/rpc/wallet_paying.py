@@ -90,7 +90,7 @@ async def pay(
     check_unlocked(wallet)
     if not funding.all_to:
         check_amounts(context, outputs, INSUFFICIENT_FUNDS)
-    draft = await wallet.fund(outputs, replace(funding, split_change=True))
+    draft = await wallet.fund(outputs, replace(funding, split_change=True, patient=True))
     return await send_draft(wallet, draft, notes)
 
 
