@@ -6,26 +6,37 @@ import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar
 
 from click.testing import CliRunner, Result
 from rich.console import Console
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.rpc.fake_network import networked
 from tests.rpc.fake_node import FakeNode
 from timecoin.cli import connection
 from timecoin.cli.main import main
 from timecoin.cli.status_screen import duration, screen
 from timecoin.rpc import codec
 from timecoin.rpc.client import RpcFailure, RpcUnreachable
-from timecoin.rpc.errors import IN_WARMUP
+from timecoin.rpc.errors import IN_WARMUP, METHOD_NOT_FOUND
 from timecoin.rpc.methods import all_methods
+from timecoin.rpc.methods_chain import getblockchaininfo
+from timecoin.rpc.methods_network import getnetworkinfo, getpeerinfo
 from timecoin.rpc.methods_status import getstatus
 from timecoin.rpc.table import Context
 from timecoin.rpc.target import Login
 
 WHERE = ("--url", "http://127.0.0.1:1", "--cookie", "/nowhere/.cookie")
+
+
+def interrupt() -> None:
+    """What Ctrl-C does to a command."""
+    raise KeyboardInterrupt
 
 
 class NotedClient:
@@ -119,6 +130,96 @@ class RpcCommandTests(OverRpc):
         self.assertEqual(len(NotedClient.calls), 2)
 
 
+class BitcoinCliHabitTests(OverRpc):
+    def setUp(self) -> None:
+        super().setUp()
+        context = Context(FakeNode(Clock()), all_methods())
+        networked(context)
+        NotedClient.answers = {
+            "getblockchaininfo": lambda: self.successResultOf(Deferred.fromCoroutine(getblockchaininfo(context))),
+            "getnetworkinfo": lambda: getnetworkinfo(context),
+            "getpeerinfo": lambda: getpeerinfo(context),
+            "getwalletinfo": RpcFailure(-18, "No wallet is loaded."),
+        }
+
+    def test_getinfo(self) -> None:
+        done = self.rpc("-getinfo")
+        self.assertEqual(done.exit_code, 0, done.output)
+        for line in ("Chain: regtest (", "Blocks: 1\n", "Network: in ", "Version: /timecoin", "Warnings: "):
+            self.assertIn(line, done.output)
+        self.assertNotIn("Balance", done.output)
+
+    def test_getinfo_with_wallets(self) -> None:
+        NotedClient.answers["getbalances"] = {"mine": {"trusted": Decimal("0E-8")}}
+        NotedClient.answers["getwalletinfo"] = {"walletname": "shop"}
+        self.assertIn("Wallet: shop\nBalance: 0.00000000\n", self.rpc("-getinfo").output)
+        NotedClient.answers |= {"getwalletinfo": RpcFailure(-19, "which?"), "listwallets": ["shop", "till"]}
+        self.assertIn("Balances\n0.00000000  shop\n0.00000000  till\n", self.rpc("-getinfo").output)
+        NotedClient.answers["getwalletinfo"] = RpcFailure(-18, "is not loaded")
+        self.assertEqual(self.rpc("-getinfo", "-rpcwallet=none").exit_code, 18)
+
+    def test_netinfo(self) -> None:
+        counted, listed = self.rpc("-netinfo"), self.rpc("-netinfo", "4")
+        self.assertEqual((counted.exit_code, listed.exit_code), (0, 0), counted.output + listed.output)
+        self.assertIn("total", counted.output)
+        self.assertNotIn("<->", counted.output)
+        self.assertIn("<->", listed.output)
+        self.assertEqual(self.rpc("-netinfo", "x").exit_code, 2)
+
+    def test_an_option_that_is_none_is_no_method(self) -> None:
+        for words in (("-datadir=/x", "getblockcount"), ("-rpcpassword=secret", "getblockcount"), ("-generate",)):
+            done = self.rpc(*words)
+            self.assertEqual(done.exit_code, 2)
+            self.assertIn(f"Invalid parameter {words[0].partition('=')[0]}", done.output)
+            self.assertNotIn("secret", done.output)
+        self.assertEqual((self.rpc().exit_code, NotedClient.calls), (2, []))
+
+    def test_the_exit_status_is_bitcoin_clis(self) -> None:
+        NotedClient.answers = {"nosuch": RpcFailure(METHOD_NOT_FOUND, "Method not found")}
+        self.assertEqual(self.rpc("nosuch").exit_code, 32601 % 256)
+
+    def test_host_and_port(self) -> None:
+        login = ("--cookie", "/nowhere/.cookie", "getblockcount")
+        for words, url in (
+            (("-rpcport=7",), "http://127.0.0.1:7"),
+            (("-rpcconnect=node.example", "-rpcport=7"), "http://node.example:7"),
+            (("-rpcconnect=node.example:7",), "http://node.example:7"),
+            (("-rpcconnect=::1", "-rpcport=7"), "http://[::1]:7"),
+        ):
+            self.run_words("rpc", *words, *login)
+            self.assertEqual(NotedClient.made.pop()[0], url)
+        self.assertEqual(self.rpc("-rpcport=7", "getblockcount").exit_code, 2)
+
+    def test_the_cookie_goes_to_nobody_else_unasked(self) -> None:
+        config = Path(self.mktemp())
+        config.write_text("[node]\ndata_dir = data\n[rpc]\nlisten = tcp:5:interface=127.0.0.1\n")
+        away = self.run_words("rpc", "--config", str(config), "-rpcconnect=10.0.0.1", "-rpcport=7", "getblockcount")
+        self.assertEqual((away.exit_code, NotedClient.made), (2, []))
+        self.run_words("rpc", "--config", str(config), "-rpcconnect=localhost", "getblockcount")
+        self.assertEqual(NotedClient.made[0][0], "http://localhost:5")
+
+    def test_a_command_typed_wrongly(self) -> None:
+        self.assertIn("Did you mean 'status'?", self.run_words("stauts").output)
+        self.assertIn("Did you mean 'balance'?", self.run_words("wallet", "ballance").output)
+
+
+class StandardStreamTests(SynchronousTestCase):
+    def timecoin(self, words: str) -> tuple[int, str]:
+        """Exit status and standard error, by a shell that closes and redirects streams."""
+        start = "import sys; from timecoin.cli.main import main; sys.argv[0] = 'timecoin'; main()"
+        command = ["sh", "-c", f'"$0" -c "$1" {words}', sys.executable, start]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stderr
+
+    def test_closed_input_is_empty(self) -> None:
+        status, told = self.timecoin("rpcauth --stdin alice <&-")
+        self.assertEqual((status, told.splitlines()[-1]), (2, "Error: the password is empty"))
+
+    def test_a_full_disk_is_one_line(self) -> None:
+        status, told = self.timecoin("completion bash > /dev/full")
+        self.assertEqual((status, told), (1, "error: cannot write the output: No space left on device\n"))
+
+
 class StatusTests(OverRpc):
     def setUp(self) -> None:
         super().setUp()
@@ -132,6 +233,12 @@ class StatusTests(OverRpc):
         self.assertIn("power: 110 of 110 connected, a quorum is 74 (2 masternodes)\n", done.output)
         self.assertIn("warning syncing: at block 1 of 3\n", done.output)
         self.assertNotIn("\x1b", done.output)
+
+    def test_watching_ends_with_ctrl_c(self) -> None:
+        looks = iter([getstatus(Context(self.node, all_methods()))])
+        NotedClient.answers = {"getstatus": lambda: next(looks, None) or interrupt()}
+        done = self.run_words("status", *WHERE, "--watch", "--every", "0.2")
+        self.assertEqual((done.exit_code, "Aborted" in done.output), (0, False), done.output)
 
     def test_an_error_is_told_by_the_exit_status(self) -> None:
         self.node.free = 5
@@ -169,6 +276,7 @@ class CompletionTests(SynchronousTestCase):
     def test_commands_and_methods(self) -> None:
         self.assertEqual(self.completed("timecoin sta", 1), ["status"])
         self.assertEqual(self.completed("timecoin rpc getblockco", 2), ["getblockcount"])
+        self.assertEqual(self.completed("timecoin rpc help getblockco", 3), ["getblockcount"])
 
     def test_scripts(self) -> None:
         for shell in ("bash", "zsh", "fish"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import getpass
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import click
 
@@ -72,13 +73,18 @@ class Connection:
             fail(problem)
 
 
+def exit_status(code: int) -> int:
+    """The exit status for an RPC error: as bitcoin-cli's, the last eight bits of the code without its sign."""
+    return abs(code) & 0xFF or 1
+
+
 def fail(problem: RpcFailure | RpcUnreachable | ConfigError | ValueError, hint: str = "") -> NoReturn:
     """End with a message on standard error: status 1, or the RPC error's code without its sign, as bitcoin-cli."""
     if isinstance(problem, RpcFailure):
         click.echo(f"error code: {problem.code}\nerror message:\n{problem.message}", err=True)
         if hint:
             click.echo(hint, err=True)
-        sys.exit(min(abs(problem.code), 255) or 1)
+        sys.exit(exit_status(problem.code))
     click.echo(f"error: {problem}", err=True)
     sys.exit(1)
 
@@ -97,6 +103,8 @@ def with_node(function: Function) -> Function:
     def command(
         config: Path,
         url: str | None,
+        host: str | None,
+        port: int | None,
         cookie: Path | None,
         user: str | None,
         stdin_password: bool,
@@ -108,7 +116,9 @@ def with_node(function: Function) -> Function:
         **others: Any,
     ) -> Any:
         try:
-            where, who = _target(config, url, cookie, user, stdin_password)
+            if user is None and cookie is None:
+                _check_needs_no_login(url, host)
+            where, who = _target(config, _place(config, url, host, port), cookie, user, stdin_password)
 
             def reach(name: str | None) -> BlockingClient:
                 return BlockingClient(_wallet_url(where, name), who, timeout, ca_file)
@@ -127,13 +137,34 @@ def _wallet_url(where: str, wallet: str | None) -> str:
     return where if wallet is None else f"{where.rstrip('/')}/wallet/{quote(wallet, safe='')}"
 
 
+def _check_needs_no_login(url: str | None, host: str | None) -> None:
+    """The cookie of the node in the configuration opens that node; nobody else is shown it unasked."""
+    if url is not None:
+        raise click.UsageError("--url needs --cookie or --user")
+    if host is not None and not re.fullmatch(r"(localhost|127(\.\d+){3}|\[?::1\]?)(:\d+)?", host):
+        raise click.UsageError("-rpcconnect to another machine needs --cookie or --user")
+
+
+def _place(config: Path, url: str | None, host: str | None, port: int | None) -> str | None:
+    """The URL that was asked for; None for the one in the configuration. The latter has what -rpcconnect and
+    -rpcport do not say."""
+    if host is None and port is None:
+        return url
+    if url is not None:
+        raise click.UsageError("--url and -rpcconnect or -rpcport exclude each other")
+    if host is not None and port is None and re.fullmatch(r"[^:]+:\d+|\[.*\]:\d+", host):
+        return f"http://{host}"
+    if port is None:
+        port = urlsplit(address_of(load(config))).port
+    host = host or "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host and not host.startswith("[") else f"http://{host}:{port}"
+
+
 def _target(
     config: Path, url: str | None, cookie: Path | None, user: str | None, stdin_password: bool
 ) -> tuple[str, Path | Login]:
     if user is not None and cookie is not None:
         raise click.UsageError("--user and --cookie exclude each other")
-    if url is not None and user is None and cookie is None:
-        raise click.UsageError("--url needs --cookie or --user")
     login: Login | None = None
     if user is not None:
         given = read_password("RPC password: ") if stdin_password else os.environ.get(PASSWORD_VARIABLE)
@@ -141,7 +172,7 @@ def _target(
             raise click.UsageError(f"--user needs --stdinrpcpass, or the password in {PASSWORD_VARIABLE}")
         login = Login(user, given)
     if url is not None:
-        return url, login or cookie  # type: ignore[return-value]
+        return url, login or cookie or load(config).cookie_path
     known = load(config)
     return address_of(known), login or cookie or known.cookie_path
 
@@ -157,6 +188,8 @@ _OPTIONS = (
         help="The node's node.ini.",
     ),
     click.option("--url", help="Call http://HOST:PORT or https://HOST:PORT instead of what --config says."),
+    click.option("--rpcconnect", "-rpcconnect", "host", help="Call this host, without TLS."),
+    click.option("--rpcport", "-rpcport", "port", type=click.IntRange(1, 65535), help="Call this port, without TLS."),
     click.option("--cookie", "-rpccookiefile", type=_PATH, help="The node's cookie file."),
     click.option("--user", "-rpcuser", help="The name of an rpcauth user."),
     click.option(

@@ -131,7 +131,8 @@ def read_network(directory: Path) -> dict[str, Any]:
     try:
         network: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise click.ClickException(f"{path}: {problem}: is the devnet running?") from None
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise click.ClickException(f"{path}: {reason}: is the devnet running?") from None
     return network
 
 

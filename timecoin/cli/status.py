@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -33,7 +34,8 @@ def status(node: Connection, watch: bool, every: float, as_json: bool) -> None:
     if watch and as_json:
         raise click.UsageError("--watch and --json exclude each other")
     if watch:
-        _watch(node, every)
+        with suppress(KeyboardInterrupt):
+            _watch(node, every)
         return
     try:
         raw = node.raw("getstatus")

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from timecoin.cli.connection import Connection, read_password, with_node
+from timecoin.cli.connection import Connection, exit_status, read_password, with_node
 from timecoin.cli.wallet_asking import ask, hand_over, new_passphrase
 from timecoin.cli.wallet_scan import GOES_ON, call_that_scans, follow
 from timecoin.wallet import words as recovery
@@ -104,7 +104,7 @@ def _watch(node: Connection, name: str, text: str, unused: bool, startup: bool) 
         sys.exit(1)
     if not found["success"]:
         click.echo(f"error: it watches nothing: {found['error']['message']}", err=True)
-        sys.exit(min(abs(found["error"]["code"]), 255) or 1)
+        sys.exit(exit_status(found["error"]["code"]))
 
 
 @click.command()
