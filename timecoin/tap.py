@@ -7,6 +7,7 @@ logged and end with status 1 as well.
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any, NoReturn, cast
 
@@ -15,6 +16,8 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 from twisted.python.components import Componentized
 
+import timecoin
+import twisted
 from timecoin.node import preflight
 from timecoin.node.config import Config, ConfigError, load
 from timecoin.node.root import RootService, StartRefused, Step
@@ -31,6 +34,11 @@ class Options(usage.Options):
     optFlags = [["supervised", None, "Own process group; stop when standard input is closed (for supervisors)."]]
     settings: Config
     levels: logs.Levels
+
+    def opt_version(self) -> None:
+        """Display the versions of TimeCoin and Twisted and exit."""
+        print(f"timecoin, version {timecoin.__version__} (Twisted {twisted.__version__})")
+        sys.exit(0)
 
     def postOptions(self) -> None:
         """Read and check the configuration; exits with one line when it is wrong."""

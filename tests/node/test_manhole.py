@@ -15,6 +15,7 @@ from timecoin.node.manhole import handles
 from timecoin.node.manhole_help import Help
 from timecoin.node.manhole_tables import Table, span
 from timecoin.node.settings import Setting, Settings
+from timecoin.ops.manhole_mistake import Mistake
 from timecoin.primitives.hashes import display
 from timecoin.rpc import face_insight as face
 from timecoin.wallet.balance import Balance, Balances
@@ -80,8 +81,8 @@ class HandleTests(HandleCase):
         self.shows(chain.last(), "last blocks", "closing")
         self.shows(chain.find(display(self.node.archived.txid)), "height    1")
         self.shows(chain.find("ab" * 32), "archived  no")
-        self.assertRaises(ValueError, chain.block, 2)
-        self.assertRaises(ValueError, chain.find, "abc")
+        self.assertRaises(Mistake, chain.block, 2)
+        self.assertRaises(Mistake, chain.find, "abc")
 
     def test_mempool(self) -> None:
         mempool = self.handles["mempool"]
@@ -89,13 +90,13 @@ class HandleTests(HandleCase):
         self.shows(mempool.oldest(), display(self.node.parent.txid), "certified", "5.0 s")
         self.assertEqual(len(mempool.newest(1)), 1)
         self.shows(mempool.get(display(self.node.parent.txid)), "certified", display(self.node.child.txid))
-        self.assertRaises(LookupError, mempool.get, "ab" * 32)
+        self.assertRaises(Mistake, mempool.get, "ab" * 32)
 
     def test_finality(self) -> None:
         finality = self.handles["finality"]
         self.shows(finality, "a quorum is", "A quorum is connected")
         self.shows(finality.recent(), "final", display(self.node.parent.txid))
-        self.assertRaises(LookupError, finality.status, "ab" * 32)
+        self.assertRaises(Mistake, finality.status, "ab" * 32)
         waiting = finality.wait("ab" * 32, 5)
         self.assertNoResult(waiting)
         self.node.waiting[0].callback(None)
@@ -104,7 +105,7 @@ class HandleTests(HandleCase):
     def test_peers(self) -> None:
         self.shows(self.handles["peers"], "127.0.0.1:25002", "out", "/x/")
         self.shows(self.handles["peers"].get(4), "127.0.0.1:50000", "03" * 33)
-        self.assertRaises(LookupError, self.handles["peers"].get, 9)
+        self.assertRaises(Mistake, self.handles["peers"].get, 9)
 
     def test_consensus(self) -> None:
         self.shows(self.handles["consensus"], "decides height      2, round 0", "missing             0")
@@ -120,6 +121,14 @@ class HandleTests(HandleCase):
         self.successResultOf(settings.keep("p2p.max_inbound", 6))
         self.successResultOf(settings.reset("p2p.max_inbound"))
         self.assertEqual(self.applied, [5, 6, 64])
+
+    def test_mistakes_with_settings(self) -> None:
+        settings = self.handles["settings"]
+        for path, value in (("p2p.max_inbund", 5), ("p2p.max_inbound", "many")):
+            self.assertRaises(Mistake, settings.set, path, value)
+            self.failureResultOf(settings.keep(path, value), Mistake)
+        self.assertRaises(Mistake, settings.get, "nope")
+        self.failureResultOf(settings.reset("nope"), Mistake)
 
     def test_wallet(self) -> None:
         self.shows(self.handles["wallet"], "shop", "5.00000000", "0.00000001")

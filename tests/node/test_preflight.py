@@ -80,6 +80,23 @@ class PreflightTests(SynchronousTestCase):
         key.unlink()
         self.assertIn("No such file", self.refusal(text))
 
+    def test_an_operator_key_that_is_none(self) -> None:
+        key = self.base / "operator.key"
+        key.write_text("secret")
+        key.chmod(0o600)
+        told = self.refusal("[masternode]\nenabled = yes\noperator_key_file = operator.key\n")
+        self.assertIn("holds no key of 64 hex digits", told)
+        self.assertNotIn("secret", told)
+
+    def test_a_data_directory_that_cannot_be_made(self) -> None:
+        (self.base / "data").write_text("a file")
+        self.assertIn("data is no directory", self.refusal())
+        (self.base / "data").unlink()
+        self.patch(os, "access", lambda path, mode: path != self.base.absolute())
+        self.assertIn(f"this user may not write in {self.base.absolute()}", self.refusal())
+        (self.base / "data").mkdir()
+        preflight.check(self.config())
+
     def test_a_data_directory_in_use(self) -> None:
         (self.base / "data").mkdir()
         with open(self.base / "data" / LOCK_NAME, "w") as lock:
@@ -135,6 +152,4 @@ class StdinWatchTests(SynchronousTestCase):
     def test_a_file_is_no_pipe(self) -> None:
         self.addCleanup(os.close, self.writing)
         with open(self.mktemp(), "w") as file:
-            self.assertRaises(
-                StartRefused, StdinWatch(self.reactor, lambda: None, file.fileno()).startService
-            )
+            self.assertRaises(StartRefused, StdinWatch(self.reactor, lambda: None, file.fileno()).startService)

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.node.fakes import NoExit
@@ -70,6 +71,7 @@ class RootTests(SynchronousTestCase):
             Announcements(self.events),
             exit_status=self.status,
             complain=self.said.append,
+            greeting="timecoin 1.2.3 starts",
         )
         self.reactor.root = self.root
 
@@ -82,6 +84,13 @@ class RootTests(SynchronousTestCase):
             self.events, ["start a", "start b", "start c", "ready", "stopping", "stop c", "stop b", "stop a"]
         )
         self.assertIs(self.root.phase, Phase.STOPPED)
+
+    def test_the_log_begins_with_what_starts(self) -> None:
+        self.make(False)
+        with capturedLogs() as events:
+            self.root.startService()
+        told = [formatEvent(each) for each in events]
+        self.assertEqual((told[0], told[-1]), ("timecoin 1.2.3 starts", "timecoin is ready"))
 
     def test_waits_for_each_start_and_each_stop(self) -> None:
         self.make(True, True)

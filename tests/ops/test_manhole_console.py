@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from timecoin.ops.manhole_console import FAILED, MAX_OUTPUT, NOT_PYTHON, OK, STOPPED, Console, Outcome
+from timecoin.ops.manhole_mistake import Mistake
 from timecoin.ops.manhole_watch import CommandStopped, Watch, shielded
 
 
@@ -150,6 +151,15 @@ class WaitingTests(ConsoleCase):
         self.console.namespace["soon"] = lambda: succeed(5)
         self.run_command("async def f():\n    return await soon() * 2\nf()")
         self.assertEqual(self.shown, "10\n")
+
+    def test_a_mistake_is_one_line(self) -> None:
+        self.console.namespace["bad"] = lambda: fail(Mistake("there is no such connection"))
+        outcome = self.run_command("await bad()")
+        self.assertEqual((outcome.status, self.shown), (FAILED, "there is no such connection\n"))
+
+    def test_exit_without_brackets_says_how(self) -> None:
+        self.run_command("exit")
+        self.assertEqual(self.shown, "exit() or Ctrl-D leaves the shell; the node goes on\n")
 
     def test_failures_of_deferreds_are_shown(self) -> None:
         self.console.namespace["bad"] = lambda: fail(LookupError("gone"))

@@ -10,7 +10,7 @@ from timecoin.primitives import address
 from timecoin.primitives.hashes import display, hash160, sha256
 from timecoin.primitives.script import multisig, op_return, p2wpkh, p2wsh
 from timecoin.primitives.transaction import NULL_OUTPOINT, Transaction, TxInput, TxOutput
-from timecoin.push.topics import BadTopic, Kind, Topic, TopicIndex, parse
+from timecoin.push.topics import ALLOWED, BadTopic, Kind, Topic, TopicIndex, parse
 from timecoin.push.touched import touched
 
 HRP = "timed"
@@ -55,6 +55,12 @@ class ParseTest(SynchronousTestCase):
             "\ud800",
         ):
             self.assertRaises(BadTopic, parse, wrong, HRP)
+
+    def test_a_wrong_one_is_told_what_there_is(self) -> None:
+        told = str(self.assertRaises(BadTopic, parse, "bloks", HRP))
+        self.assertEqual(told, f"'bloks' is no topic: {ALLOWED}")
+        for kind in Kind:
+            self.assertIn(kind.value, ALLOWED)
 
 
 class IndexTest(SynchronousTestCase):

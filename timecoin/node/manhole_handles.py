@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from timecoin.node.manhole_tables import Table, span, when
+from timecoin.ops.manhole_mistake import Mistake
 from timecoin.primitives.amounts import format_amount
 from timecoin.primitives.block import Block
 from timecoin.primitives.hashes import Hash, display, parse_display
@@ -108,7 +109,7 @@ class ChainView(View):
 
     def _height(self, height: int) -> int:
         if not 0 <= height <= self._node.tip().height:
-            raise ValueError(f"heights go from 0 to {self._node.tip().height}")
+            raise Mistake(f"heights go from 0 to {self._node.tip().height}")
         return height
 
 
@@ -143,7 +144,7 @@ class MempoolView(View):
         """One transaction of the pool."""
         entry = self._node.pool_entry(_hash(txid))
         if entry is None:
-            raise LookupError("not in the mempool; finality.status() tells what became of it")
+            raise Mistake("not in the mempool; finality.status() tells what became of it")
         rows = [("status", entry.status), ("came", when(entry.time_ms) + " UTC"), ("fee", format_amount(entry.fee))]
         children = [display(each) for each in self._node.pool_children(_hash(txid))]
         return Table(f"transaction {txid}", [*rows, ("spent by", ", ".join(children) or None)])
@@ -186,7 +187,7 @@ class FinalityView(View):
         """Where a transaction stands, with the votes and acks seen."""
         status = self._node.status(_hash(txid))
         if status is None:
-            raise LookupError("this node has never seen that transaction")
+            raise Mistake("this node has never seen that transaction")
         return _status(status)
 
     def wait(self, txid: str, seconds: float = 60) -> Deferred[Table]:
@@ -239,7 +240,7 @@ class PeersView(View):
                     ("last received", when(peer.last_recv_ms)),
                 ]
                 return Table(f"peer {number}", rows)
-        raise LookupError("there is no such connection; peers shows all")
+        raise Mistake("there is no such connection; peers shows all")
 
 
 class ConsensusView(View):
@@ -329,7 +330,7 @@ def _advice(connected: int, power: int, sealed: bool) -> str:
 
 def _hash(txid: str) -> Hash:
     if not isinstance(txid, str) or not re.fullmatch("[0-9a-fA-F]{64}", txid):
-        raise ValueError("a txid is 64 hex digits in quotes")
+        raise Mistake("a txid is 64 hex digits in quotes")
     return parse_display(txid.lower())
 
 

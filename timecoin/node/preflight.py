@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
@@ -27,6 +29,7 @@ from timecoin.storage.files import read_optional
 
 def check(config: Config) -> None:
     """Raise ``ConfigError`` when a file, the data directory or a port cannot be used."""
+    _check_usable_directory(config)
     _check_free_directory(config)
     _check_no_halt(config)
     _check_readable(config, "node", "genesis", config.genesis_path)
@@ -41,10 +44,32 @@ def check(config: Config) -> None:
                 "masternode",
                 "operator_key_file",
             )
+        _check_key(config, key_file)
     if config.manhole.listen and config.manhole.authorized_keys is not None:
         _check_readable(config, "manhole", "authorized_keys", config.manhole.authorized_keys)
     for section, endpoint in _endpoints(config):
         check_free(config.source, section, endpoint)
+
+
+def _check_usable_directory(config: Config) -> None:
+    """Whether this user may write in the data directory, or make it; nothing is made."""
+    place = config.data_dir
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        reason = f"{place} is no directory"
+    elif not os.access(place, os.R_OK | os.W_OK | os.X_OK if place == config.data_dir else os.W_OK | os.X_OK):
+        reason = f"this user may not write in {place}"
+    else:
+        return
+    raise ConfigError(config.source, f"= {config.data_dir}: cannot be used: {reason}", "node", "data_dir")
+
+
+def _check_key(config: Config, path: Path) -> None:
+    """Whether a file holds something like a key; what it holds is told to nobody."""
+    if not re.fullmatch(rb"\s*[0-9a-fA-F]{64}\s*", path.read_bytes()):
+        problem = f"= {path}: holds no key of 64 hex digits"
+        raise ConfigError(config.source, problem, "masternode", "operator_key_file")
 
 
 def _check_free_directory(config: Config) -> None:

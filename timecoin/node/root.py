@@ -78,7 +78,7 @@ class RootService(Service):
 
     A start that fails prints one line on standard error and in the log, stops what had started, stops the
     reactor and makes the process exit with status 1. A stop during the start lets the step at hand end (or
-    cancels it after ``start_grace`` seconds) first.
+    cancels it after ``start_grace`` seconds) first. ``greeting`` is the first line of the log.
     """
 
     _log = Logger()
@@ -92,6 +92,7 @@ class RootService(Service):
         exit_status: ExitStatus | None = None,
         start_grace: float = 5.0,
         complain: Callable[[str], object] = sys.stderr.write,
+        greeting: str = "timecoin starts",
     ) -> None:
         self.name = "timecoin"
         self.phase = Phase.NEW
@@ -102,6 +103,7 @@ class RootService(Service):
         self._exit_status = exit_status or ExitStatus()
         self._start_grace = start_grace
         self._complain = complain
+        self._greeting = greeting
         self._started: list[Step] = []
         self._starting: Deferred[None] | None = None
         self._stopped: Deferred[None] | None = None
@@ -114,6 +116,7 @@ class RootService(Service):
     def startService(self) -> None:
         """Begin to start the children; returns at once, ``phase`` tells how far it came."""
         Service.startService(self)
+        self._log.info("{greeting}", greeting=self._greeting)
         self.phase = Phase.STARTING
         self._starting = Deferred.fromCoroutine(self._start())
 

@@ -16,6 +16,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.web.client import Agent
 
+import timecoin
 from timecoin.consensus.identity import OperatorIdentity
 from timecoin.ledger.genesis import Genesis, GenesisError
 from timecoin.node import halt_proof, settings_bindings
@@ -57,6 +58,7 @@ from timecoin.p2p.banfile import BanFileUnreadable
 from timecoin.p2p.handshake import Identity, Masternode
 from timecoin.p2p.netaddress import NetAddress, parse_address
 from timecoin.p2p.service import P2PService
+from timecoin.primitives.hashes import display
 from timecoin.primitives.signing import SignatureBackend, get_backend
 from timecoin.push.hub import Hub
 from timecoin.push.hub import Limits as PushLimits
@@ -122,6 +124,12 @@ class _Listening(Service):
         return self._inner.stopService()
 
 
+def _greeting(config: Config, genesis: Genesis) -> str:
+    """What a log must begin with to be of use to somebody else."""
+    network = f"network {genesis.network}, genesis {display(genesis.chain_id)}"
+    return f"timecoin {timecoin.__version__} starts: {network}, {config.source}, data directory {config.data_dir}"
+
+
 class Node:
     """The parts of one node. Made by :func:`build`; the later ones are made when the earlier ones run."""
 
@@ -147,6 +155,7 @@ class Node:
             snapshots=config.storage.snapshots,
         )
         self.settings = self._make_settings()
+        self._levels = levels
         if levels is not None:
             settings_bindings.bind_levels(self.settings, levels)
         settings_bindings.bind_storage(self.settings, self.storage)
@@ -168,6 +177,7 @@ class Node:
             ],
             Readiness(config.data_dir / READY_FILE),
             exit_status=ExitStatus(),
+            greeting=_greeting(config, genesis),
         )
         self.joining: Joining
         self.events: EventService | None = None
@@ -444,7 +454,10 @@ class Node:
     def _rpc_service(self, node: NodeFacade) -> RpcService:
         config = self._config
         options = rpc_options(config.rpc)
-        return RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, *options)
+        service = RpcService(self._reactor, node, config.rpc_endpoints, config.cookie_path, *options)
+        if self._levels is not None:
+            service.context.log_path = self._levels.file_path
+        return service
 
 
 def build(

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from timecoin.ops.manhole_mistake import Mistake
 from timecoin.ops.manhole_watch import CommandStopped, Watch, shielded
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class Console:
 
     def __init__(self, namespace: dict[str, Any], watch: Watch, reactor: Any) -> None:
         # Python's own exit() closes standard input first, and that is how a supervisor holds the node.
-        self.namespace = {"exit": _leave, "quit": _leave, **namespace}
+        self.namespace = {"exit": _Leave(), "quit": _Leave(), **namespace}
         self.width = 100
         self._watch = watch
         self._reactor = reactor
@@ -196,6 +197,8 @@ def _compile(source: str) -> tuple[CodeType, CodeType]:
 
 
 def _explain(problem: BaseException) -> str:
+    if isinstance(problem, Mistake):
+        return f"{problem}\n"
     told = traceback.TracebackException.from_exception(problem, limit=-_TRACEBACK_FRAMES, compact=True)
     inner = [index for index, frame in enumerate(told.stack) if frame.filename == _NAME]
     if inner:
@@ -205,9 +208,14 @@ def _explain(problem: BaseException) -> str:
     return "".join(told.format())
 
 
-def _leave(status: object = None) -> None:
+class _Leave:
     """Leave the shell; the node goes on."""
-    raise SystemExit(status)
+
+    def __call__(self, status: object = None) -> None:
+        raise SystemExit(status)
+
+    def __repr__(self) -> str:
+        return "exit() or Ctrl-D leaves the shell; the node goes on"
 
 
 def _exit_status(code: object) -> int:

@@ -12,6 +12,7 @@ from timecoin.push.calls import CallFailed, parse_all
 from timecoin.push.hub import Hub, TooMany
 from timecoin.push.messages import ENCODE, Gap
 from timecoin.push.sse import EventStream
+from timecoin.push.topics import ALLOWED
 from timecoin.storage.event_log import NotHeld
 
 _PLACE = re.compile(r"(?:([0-9a-f]{32})-)?([0-9]{1,16})\Z")
@@ -72,7 +73,7 @@ class PushGate:
     def _events(self, request: Request) -> None:
         names = [name.decode("utf-8", "replace") for name in request.args.get(b"topic", ())]
         if not names:
-            raise Refused(400, b"which topic?")
+            raise Refused(400, f"which topic? topic={ALLOWED}".encode())
         stream, since = _asked(request)
         events = EventStream(self._reactor, self._hub, request, self.streams.discard)
         try:

@@ -31,6 +31,10 @@ class Kind(Enum):
     ADDRESS = "address"
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+ALLOWED = "blocks, finality, finality:STATUS,..., transaction:TXID or address:ADDRESS"
+
+
 class Topic(NamedTuple):
     """A topic: its kind, the keys by which events of it are found, and its name as clients see it."""
 
@@ -42,8 +46,8 @@ class Topic(NamedTuple):
 def parse(text: str, hrp: str) -> Topic:
     """The topic that a client named; addresses begin with ``hrp``. Raises ``BadTopic``."""
     word, colon, rest = text.partition(":")
+    kind = _KINDS.get(word)
     try:
-        kind = Kind(word)
         if kind is Kind.BLOCKS and not colon:
             return Topic(kind, (b"",), word)
         if kind is Kind.FINALITY:
@@ -54,7 +58,7 @@ def parse(text: str, hrp: str) -> Topic:
             return Topic(kind, (address.decode(rest, hrp),), f"{word}:{rest.lower()}")
     except ValueError as wrong:
         raise BadTopic(f"{text[:100]!r} is no topic: {wrong}") from None
-    raise BadTopic(f"{text[:100]!r} is no topic")
+    raise BadTopic(f"{text[:100]!r} is no topic: {ALLOWED}")
 
 
 def _finality(statuses: str, given: bool) -> Topic:

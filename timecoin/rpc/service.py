@@ -82,6 +82,7 @@ class RpcService(Service):
         self._warn()
         for endpoint in self._endpoints:
             self.ports.append(await serverFromString(self._reactor, endpoint).listen(self.factory))
+            self._log.info("RPC is served on {endpoint}", endpoint=endpoint)
         self._cookie.write()
         self._threads.start()
         self._sweep.start(_SWEEP, now=False)
