@@ -29,11 +29,14 @@ from timecoin.node.wiring import tune_interpreter
 from timecoin.primitives.script import p2wpkh
 from timecoin.primitives.transaction import Transaction, TxInput, TxOutput
 from timecoin.rpc.dispatch import Bounds, Dispatcher
-from timecoin.rpc.face_wallet import Funding, NewWallet
+from timecoin.rpc.face_wallet import Funding, Import, NewWallet
 from timecoin.rpc.methods import all_methods
 from timecoin.rpc.slices import Slices
 from timecoin.rpc.table import Context
+from timecoin.wallet.descriptors import parse_all
+from timecoin.wallet.hd import ExtendedSecretKey
 from timecoin.wallet.history import Archived
+from timecoin.wallet.keys import Account
 
 OTHER = p2wpkh(b"\x42" * 20)
 PLACE = Archived(0, b"\x07" * 32, 1_800_000_000)
@@ -117,6 +120,10 @@ async def measured(count: int, directory: Path) -> dict[str, Any]:
     figures["listunspent_10"] = await stalls.measure(call("listunspent", 1, 9_999_999, [], True, {"maximumCount": 10}))
     for name, amount in (("fund_half_a_coin", COIN // 2), ("fund_100", 100 * COIN)):
         figures[name] = await stalls.measure(lambda amount=amount: Deferred.fromCoroutine(fund(amount)))  # type: ignore[misc]
+    account = Account.cosigner(ExtendedSecretKey.from_seed(bytes([9]) * 32), chain.network, 0)
+    (other,) = parse_all(f"wpkh({account.reveal_expression()}/0/*)", chain.network)
+    imports = [Import(other, 0, False, None, 0, None, 0, "")]
+    figures["import"] = await stalls.measure(lambda: wallet.import_descriptors(imports))
     return figures
 
 

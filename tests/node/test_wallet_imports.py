@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,8 @@ from tests.node.test_wallet_attacks import HeldCase
 from tests.node.test_wallet_service import OTHER, WalletCase
 from tests.node.wallet_world import COIN
 from tests.rpc.fake_node import FakeNode
+from timecoin.node import wallet_open
+from timecoin.primitives.transaction import Transaction, TxInput, TxOutput
 from timecoin.rpc.dispatch import Dispatcher
 from timecoin.rpc.face_wallet import Import, NewWallet
 from timecoin.rpc.methods import all_methods
@@ -181,6 +184,42 @@ class Together(ImportCase):
         self.wait(self.wallet.rescan(50, 70))
         self.world.settle()
         self.assertEqual(self.mine(), (0, 0, 0, 2 * COIN))
+
+
+class Known(ImportCase):
+    """What is imported was paid by transactions that the wallet knows already."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.give(5 * COIN)
+        self.pay(COIN, script=self.descriptor.script(0))
+        self.before = self.wallet.balances().mine.total
+        self.patch(wallet_open, "_AT_ONCE", 0)
+
+    def test_it_counts_at_once(self) -> None:
+        self.wait(self.wallet.import_descriptors(self.imports(None)))
+        self.assertEqual(self.wallet.balances().mine.total, self.before + COIN)
+
+    def test_also_when_another_one_is_refused(self) -> None:
+        (single,) = parse_all(self.descriptor.reveal().split("#")[0].replace("*", "5"), self.chain.network)
+        wrong = Import(single, 0, True, None, 0, None, 0, "")
+        self.wait(self.wallet.import_descriptors([*self.imports(None), wrong]).addErrback(lambda _: None))
+        self.assertEqual(self.wallet.balances().mine.total, self.before + COIN)
+
+    def test_spent_and_archived_while_it_is_looked_for(self) -> None:
+        paid = next(iter(self.wallet.state.history.newest_first())).tx
+        place = [each.script for each in paid.outputs].index(self.descriptor.script(0))
+        owning_again = self.wallet.state.history.owning_again
+
+        def slowly() -> Iterator[None]:
+            spent = Transaction(2, (TxInput(paid.outpoint(place)),), (TxOutput(COIN // 2, OTHER),))
+            self.chain.block(*[tx for tx, _ in self.chain.pool.values()], spent)
+            yield from owning_again()
+
+        self.patch(self.wallet.state.history, "owning_again", slowly)
+        self.wait(self.wallet.import_descriptors(self.imports(None)))
+        self.world.settle()
+        self.assertEqual(self.wallet.balances().mine.total, self.before)
 
 
 class Snapshot(HeldCase):

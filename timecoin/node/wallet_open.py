@@ -25,6 +25,7 @@ from timecoin.primitives.signing import SignatureBackend
 from timecoin.primitives.transaction import OutPoint, Transaction, TxOutput
 from timecoin.rpc.errors import INVALID_ADDRESS_OR_KEY, RpcError
 from timecoin.rpc.face_wallet import Draft, Funding, Import, ScanInfo, SignResult
+from timecoin.rpc.slices import Slices
 from timecoin.rpc.wallet_errors import WALLET_ERROR, wallet_error
 from timecoin.storage.errors import StorageError
 from timecoin.wallet.balance import Balances
@@ -41,6 +42,8 @@ __all__ = ["Surroundings", "Wallet", "WalletFile"]
 T = TypeVar("T")
 RESERVED_SECONDS: Final = 600.0
 """A draft that is neither sent nor released lets its coins go after so long."""
+_AT_ONCE: Final = 500
+"""Transactions that are looked at again without a pause."""
 
 
 class WalletFile(Store, Protocol):
@@ -342,30 +345,49 @@ class Wallet:
         return to_the_end(self._turns.run(lambda: Deferred.fromCoroutine(self._import(imports))))
 
     async def _import(self, imports: Sequence[Import]) -> None:
-        now = self._chain.now_ms() // 1000
-        for each in imports:
-            ahead = each.next_index + self.state.book.gap_limit if each.descriptor.is_ranged else each.first + 1
-            end = max(ahead, each.end or 0)
-            try:
-                derived = await self._around.in_thread(derive_scripts, each.descriptor.public(), each.first, end)
-                self.state.add_descriptor(
-                    each.descriptor,
-                    chain=each.chain,
-                    active=each.active,
-                    created=now if each.time is None else each.time,
-                    first=each.first,
-                    end=each.end,
-                    next_index=each.next_index,
-                    label=each.label,
-                    derived=derived,
-                )
-            except WalletError as problem:
-                raise wallet_error(problem) from None
-            if each.look_from is not None:
-                self.following.owe(each.look_from)
+        try:
+            for each in imports:
+                await self._import_one(each)
+        finally:
+            await self._look_back()
         self.state.settings.blank = False
         await self.following.look_at_pool()
         await self._flush()
+
+    async def _import_one(self, wanted: Import) -> None:
+        descriptor = wanted.descriptor
+        ahead = wanted.next_index + self.state.book.gap_limit if descriptor.is_ranged else wanted.first + 1
+        end = max(ahead, wanted.end or 0)
+        try:
+            derived = await self._around.in_thread(derive_scripts, descriptor.public(), wanted.first, end)
+            self.state.add_descriptor(
+                descriptor,
+                chain=wanted.chain,
+                active=wanted.active,
+                created=self._chain.now_ms() // 1000 if wanted.time is None else wanted.time,
+                first=wanted.first,
+                end=wanted.end,
+                next_index=wanted.next_index,
+                label=wanted.label,
+                derived=derived,
+                look_back=False,
+            )
+        except WalletError as problem:
+            raise wallet_error(problem) from None
+        if wanted.look_from is not None:
+            self.following.owe(wanted.look_from)
+
+    async def _look_back(self) -> None:
+        """For coins of scripts that are new among the transactions that are known."""
+        if len(self.state.history) <= _AT_ONCE:
+            self.state.history.own_again()
+            return
+        height = self._chain.tip.height
+        await Slices(self._around.reactor).collect(self.state.history.owning_again())
+        if self._chain.tip.height > height:
+            # A coin may have been spent before it was known, and by a transaction that is in the pool no more.
+            self.following.owe(height + 1)
+            self.following.catch_up()
 
     # The chain
 

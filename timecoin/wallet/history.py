@@ -289,8 +289,16 @@ class History:
 
     def own_again(self) -> None:
         """The wallet has more scripts than before: look at all outputs again."""
-        for record in self._records.values():
-            self._take_outputs(record)
+        for _ in self.owning_again():
+            pass
+
+    def owning_again(self) -> Iterator[None]:
+        """:meth:`own_again` in steps; what happens between them is taken over as ever."""
+        for txid in tuple(self._records):
+            record = self._records.get(txid)
+            if record is not None:
+                self._take_outputs(record)
+            yield
 
     def take_changes(self) -> tuple[list[Hash], list[OutPoint]]:
         """The txids and the found coins that changed since the last call; what is not there any more is to go."""
@@ -331,7 +339,10 @@ class History:
             owned = self._owner.owned(output.script)
             if owned is not None:
                 outpoint = record.tx.outpoint(n)
-                self._coins[outpoint] = Coin(outpoint, output.value, output.script, owned)
+                known = self._coins.get(outpoint)
+                if known is None or known.owned != owned:
+                    self._coins[outpoint] = Coin(outpoint, output.value, output.script, owned)
+                    self.version += 1
                 self._refresh(outpoint)
 
     def _put_found(self, found: FoundCoin) -> None:

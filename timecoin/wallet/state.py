@@ -140,10 +140,12 @@ class WalletState:
         next_index: int = 0,
         label: str = "",
         derived: Sequence[bytes] = (),
+        look_back: bool = True,
     ) -> bytes:
         """Watch a descriptor, or spend from it when it is private (``VaultLocked``); returns its id.
 
-        ``derived``: its scripts from ``first`` on, when they were derived in a thread.
+        ``derived``: its scripts from ``first`` on, when they were derived in a thread. ``look_back``: look for it in
+        what is known already; who says no calls ``history.owning_again``.
         """
         if descriptor.is_private:
             self.keyring.put(descriptor)
@@ -158,7 +160,8 @@ class WalletState:
             label=label,
             derived=derived,
         )
-        self.history.own_again()
+        if look_back:
+            self.history.own_again()
         return added
 
     # What happens
