@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any, cast
 
 from twisted.logger import (
@@ -51,8 +52,17 @@ class Levels:
     def __init__(self, level: str) -> None:
         self._level = level
         self._rooms: dict[str, str] = {}
+        self._path = ""
         self.predicate = LogLevelFilterPredicate()
         self._apply()
+
+    def goes_to(self, path: str) -> None:
+        """Remember that the log goes to the file of that path."""
+        self._path = path
+
+    def file_path(self) -> str:
+        """The file that is written, with its whole path; empty when the log goes elsewhere."""
+        return self._path
 
     def set_level(self, level: str) -> None:
         """Log events of ``level`` and above, but for rooms with a level of their own."""
@@ -92,6 +102,7 @@ def observer_for_twistd(logfile: str | None, nodaemon: bool, levels: Levels) -> 
         return observer_to(sys.stdout, levels)
     file = LogFile.fromFullPath(logfile or "twistd.log", rotateLength=_ROTATE_BYTES, maxRotatedFiles=_ROTATED_FILES)
     _rotate_on_signal(file)
+    levels.goes_to(str(Path(file.path).absolute()))
     return observer_to(cast(IO[str], file), levels)
 
 

@@ -63,9 +63,11 @@ class ReactorLateness(TypedDict):
 
 
 class RpcInfo(TypedDict):
-    """The RPC server at work."""
+    """The RPC server at work. ``logpath``: the file of the node's log, empty when it goes elsewhere (standard output,
+    syslog)."""
 
     active_commands: list[ActiveCommand]
+    logpath: str
     reactor: ReactorLateness
 
 
@@ -79,6 +81,7 @@ def getrpcinfo(context: Context) -> RpcInfo:
         "active_commands": [
             {"method": each.method, "duration": 1000 * (now - each.since_ms)} for each in context.active.values()
         ],
+        "logpath": context.log_path(),
         "reactor": {
             "samples": reactor.samples,
             "late_p50_ms": reactor.p50_ms,

@@ -65,6 +65,9 @@ class Context:
     #: Collects what an iterator yields, in slices of a few milliseconds of the reactor.
     slices: Callable[[Iterable[Any]], Deferred[list[Any]]] = _at_once
 
+    #: The file that the node logs to; empty when it logs elsewhere.
+    log_path: Callable[[], str] = str
+
     addresses: Addresses | None = None
     insight: Insight | None = None
     network: Connections | None = None
