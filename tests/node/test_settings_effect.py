@@ -197,6 +197,7 @@ class RpcTests(ServerCase):
         self.assertIs(service.context.settings, self.settings)
 
     def test_rpc_max_connections(self) -> None:
+        self.send(self.request(COUNT))
         self.settings.set("rpc.max_connections", 1)
         _, refused = self.connect()
         self.assertIn(b" 503 ", refused.value())
