@@ -410,7 +410,7 @@ class NetworkTests(MethodCase):
     def test_info(self) -> None:
         info = self.call("getnetworkinfo")
         self.assertEqual((info["connections"], info["connections_in"], info["connections_out"]), (2, 1, 1))
-        self.assertEqual((info["version"], info["subversion"]), (280_000, "/timecoin:0.1.0/"))
+        self.assertEqual((info["version"], info["subversion"]), (280_000, "/Satoshi:28.0.0/timecoin:0.1.0/"))
         self.assertEqual(info["localaddresses"], [{"address": "127.0.0.1", "port": 25000, "score": 1}])
         self.assertEqual(self.call("getconnectioncount"), 2)
 

@@ -158,7 +158,8 @@ def _scan_object(value: Any, name: str) -> tuple[str, tuple[int, int]]:
     expect(value, "string", "object")
     if not isinstance(value.get("desc"), str):
         raise RpcError(INVALID_PARAMETER, "Descriptor needs to be provided in scan object")
-    return value["desc"], _range(value.get("range", _DEFAULT_RANGE))
+    given = value.get("range")
+    return value["desc"], _range(_DEFAULT_RANGE if given is None else given)
 
 
 def _range(value: Any) -> tuple[int, int]:

@@ -15,6 +15,9 @@ from timecoin.rpc.table import Context, method
 
 #: The Bitcoin Core whose interface this one follows, in the form of its ``version``.
 API_LEVEL: Final = 280_000
+#: The same as btcd's rpcclient reads it: any other name is to it a Core of before 0.19, to which it sends transactions
+#: in a form that is refused here as by newer ones.
+_API_AGENT: Final = "/Satoshi:28.0.0/"
 _LIST_COST: Final = 4
 _ALL: Final = "all_networks"
 
@@ -39,7 +42,7 @@ def getnetworkinfo(context: Context) -> NetworkState:
     rate = amount(context.node.parameters.min_fee_rate * 1000)
     return {
         "version": API_LEVEL,
-        "subversion": info.user_agent,
+        "subversion": f"{_API_AGENT}{info.user_agent.removeprefix('/')}",
         "protocolversion": info.protocol_version,
         "localservices": f"{info.services:016x}",
         "localservicesnames": _service_names(info.services),

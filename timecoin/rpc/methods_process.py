@@ -6,7 +6,7 @@ import resource
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict
 
 from timecoin.rpc.errors import INVALID_PARAMETER, METHOD_NOT_FOUND, RpcError
 from timecoin.rpc.face_settings import SettingsTree
@@ -38,10 +38,10 @@ class ProcessMemory(TypedDict):
 
 
 class MemoryInfo(TypedDict):
-    """What the process takes of memory."""
+    """What the process takes of memory. One member, by the mode: typed clients read a map of Core's figures only."""
 
-    locked: LockedMemory
-    process: ProcessMemory
+    locked: NotRequired[LockedMemory]
+    process: NotRequired[ProcessMemory]
 
 
 class IndexState(TypedDict):
@@ -95,22 +95,21 @@ def _chosen(names: Iterable[str], rooms: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def getmemoryinfo(context: Context, mode: Literal["stats", "mallocinfo"] = "stats") -> MemoryInfo:
+def getmemoryinfo(context: Context, mode: Literal["stats", "mallocinfo", "process"] = "stats") -> MemoryInfo:
     """How much memory the process takes.
 
-    :param mode: stats; Core's mallocinfo does not exist here
-    :returns: Core's figures of locked memory, and the resident memory in bytes
+    :param mode: stats: Core's figures of locked memory; process: the resident memory; mallocinfo does not exist here
+    :returns: bytes
     :error -8: another mode is wanted
     """
     if mode == "mallocinfo":
         raise RpcError(INVALID_PARAMETER, "mallocinfo mode not available")
+    if mode == "stats":
+        return {"locked": {"used": 0, "free": 0, "total": 0, "locked": 0, "chunks_used": 0, "chunks_free": 0}}
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {
-        "locked": {"used": 0, "free": 0, "total": 0, "locked": 0, "chunks_used": 0, "chunks_free": 0},
-        "process": {"resident": _resident(), "highest": highest},
-    }
+    return {"process": {"resident": _resident(), "highest": highest}}
 
 
 def _resident() -> int:
@@ -134,8 +133,25 @@ def getindexinfo(context: Context, index_name: str = "") -> dict[str, IndexState
     return {name: state for name, state in found.items() if index_name in ("", name)}
 
 
+class ZmqPublisher(TypedDict):
+    """A publisher of Core's over ZeroMQ."""
+
+    type: str
+    address: str
+    hwm: int
+
+
+def getzmqnotifications(context: Context) -> list[ZmqPublisher]:
+    """What is published over ZeroMQ, for clients of Core that ask: nothing. News is pushed over WebSocket and SSE.
+
+    :returns: nothing
+    """
+    return []
+
+
 METHODS = (
     method("Control", getmemoryinfo),
     method("Control", logging),
     method("Util", getindexinfo),
+    method("Zmq", getzmqnotifications),
 )

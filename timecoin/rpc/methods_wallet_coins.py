@@ -18,7 +18,7 @@ from timecoin.rpc.kinds import Options
 from timecoin.rpc.methods_wallet_addresses import description
 from timecoin.rpc.results_wallet import LastBlock, Unspent
 from timecoin.rpc.table import Context, method
-from timecoin.rpc.wallet_context import NamedCoin, address_of, check_dummy, named_coin, wallet_of
+from timecoin.rpc.wallet_context import NamedCoin, address_of, check_dummy, named_coin, own_balance, wallet_of
 from timecoin.rpc.wallet_history import parents
 from timecoin.wallet.balance import Balance
 from timecoin.wallet.coins import Coin
@@ -26,12 +26,6 @@ from timecoin.wallet.coins import Coin
 _MOST_DEPTH: Final = 9_999_999
 _AT_ONCE: Final = 500
 """Coins that are looked at, or sorted, without a pause: less than a millisecond."""
-
-
-def _main(wallet: OpenWallet) -> Balance:
-    """What counts as the wallet's: of one that only watches, what it watches (as in Core)."""
-    balances = wallet.balances()
-    return balances.watched if wallet.state.settings.watch_only else balances.mine
 
 
 async def getbalance(
@@ -55,7 +49,7 @@ async def getbalance(
     wallet = wallet_of(context)
     check_dummy(dummy, "*")
     if minconf <= 0:
-        return amount(_main(wallet).trusted)
+        return amount(own_balance(wallet).trusted)
     coins = wallet.state.history.unspent()
     values = await context.sliced(_counted(wallet, some, minconf) for some in _some(coins))
     return amount(sum(values))
@@ -110,7 +104,7 @@ def getbalances(context: Context) -> WalletBalances:
     """
     wallet, tip = wallet_of(context), context.node.tip()
     shown: WalletBalances = {
-        "mine": _amounts(_main(wallet)),
+        "mine": _amounts(own_balance(wallet)),
         "lastprocessedblock": {"hash": display(tip.block_hash), "height": tip.height},
     }
     watched = wallet.balances().watched
@@ -133,6 +127,16 @@ def _amounts(balance: Balance) -> Amounts:
 
 
 # Coins
+
+
+def getunconfirmedbalance(context: Context) -> Amount:
+    """What was received and is not final yet: untrusted_pending of getbalances.
+
+    :returns: TIME
+    :error -18: no wallet is loaded
+    :error -19: several wallets are loaded and none is named
+    """
+    return amount(own_balance(wallet_of(context)).untrusted)
 
 
 class UnspentOptions(TypedDict, total=False):
@@ -309,6 +313,7 @@ def listlockunspent(context: Context) -> list[NamedCoin]:
 METHODS = (
     method("Wallet", getbalance),
     method("Wallet", getbalances),
+    method("Wallet", getunconfirmedbalance),
     method("Wallet", listlockunspent),
     method("Wallet", listunspent, cost=5),
     method("Wallet", lockunspent),

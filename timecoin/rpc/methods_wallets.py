@@ -11,7 +11,7 @@ from timecoin.rpc.errors import INVALID_PARAMETER, RpcError
 from timecoin.rpc.face_wallet import Created, NewWallet
 from timecoin.rpc.results_wallet import LastBlock, NamedWallet
 from timecoin.rpc.table import Context, method
-from timecoin.rpc.wallet_context import chosen_name, wallet_of, wallets_of
+from timecoin.rpc.wallet_context import chosen_name, own_balance, wallet_of, wallets_of
 from timecoin.rpc.wallet_errors import WALLET_ERROR
 from timecoin.wallet.book import CHANGE, RECEIVE
 from timecoin.wallet.keyring import Words
@@ -249,6 +249,9 @@ class _WalletInfo(TypedDict):
     walletname: str
     walletversion: int
     format: str
+    balance: Amount
+    unconfirmed_balance: Amount
+    immature_balance: Amount
     txcount: int
     keypoolsize: int
     keypoolsize_hd_internal: int
@@ -269,7 +272,9 @@ class _WalletInfo(TypedDict):
 
 
 class WalletInfo(_WalletInfo, total=False):
-    """``unlocked_until``: there when it is encrypted; 0: locked. ``synced_height``: blocks up to it were looked at.
+    """``balance`` and ``unconfirmed_balance``: trusted and untrusted_pending of getbalances; no coin is ever immature.
+
+    ``unlocked_until``: there when it is encrypted; 0: locked. ``synced_height``: blocks up to it were looked at.
 
     ``addresses_beyond_gap``: so many addresses were given out, unused, beyond what a restore from the words looks for.
     ``missing_history_below``: blocks below this height were never here, so only the coins that were left of them are
@@ -292,10 +297,14 @@ def getwalletinfo(context: Context) -> WalletInfo:
     wallet, tip = wallet_of(context), context.node.tip()
     state, scan = wallet.state, wallet.scanning
     settings, keyring = state.settings, state.keyring
+    own = own_balance(wallet)
     shown: WalletInfo = {
         "walletname": wallet.name,
         "walletversion": 169900,
         "format": "zodb",
+        "balance": amount(own.trusted),
+        "unconfirmed_balance": amount(own.untrusted),
+        "immature_balance": amount(0),
         "txcount": len(state.history),
         "keypoolsize": _ahead(context, RECEIVE),
         "keypoolsize_hd_internal": _ahead(context, CHANGE),

@@ -27,7 +27,8 @@ class LocalAddress(TypedDict):
 
 class NetworkState(TypedDict):
     """This node on its network. ``version`` is that of the Bitcoin Core whose RPC this node answers like, as tools read
-    it; the node's own is ``timecoin_version`` and in ``subversion``. Rates in TIME per 1,000 vbytes."""
+    it, and so is the first part of ``subversion`` (in the form of BIP 14); the node's own is the second part, and
+    ``timecoin_version``. Rates in TIME per 1,000 vbytes."""
 
     version: int
     subversion: str

@@ -16,16 +16,21 @@ class LastBlock(TypedDict):
     height: int
 
 
-class _WalletTransaction(TypedDict):
-    confirmations: int
-    status: StatusText
-    instantlock: bool
-    chainlock: bool
-    txid: HashText
-    wtxid: HashText
-    walletconflicts: list[HashText]
-    time: int
-    timereceived: int
+_WalletTransaction = TypedDict(
+    "_WalletTransaction",
+    {
+        "confirmations": int,
+        "status": StatusText,
+        "instantlock": bool,
+        "chainlock": bool,
+        "txid": HashText,
+        "wtxid": HashText,
+        "walletconflicts": list[HashText],
+        "time": int,
+        "timereceived": int,
+        "bip125-replaceable": Literal["no"],
+    },
+)
 
 
 class WalletTransaction(_WalletTransaction, total=False):
@@ -33,6 +38,7 @@ class WalletTransaction(_WalletTransaction, total=False):
 
     ``status`` as in gettxstatus, ``reason`` with rejected; ``confirmations``: blocks since it was archived, that one
     included, and negative of one that lost against an archived rival. Members of blocks are there when it is archived.
+    ``bip125-replaceable``: no transaction is ever replaced by another one.
     """
 
     reason: str

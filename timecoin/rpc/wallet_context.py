@@ -13,6 +13,7 @@ from timecoin.rpc.errors import INVALID_PARAMETER, TYPE_ERROR, RpcError
 from timecoin.rpc.face_wallet import OpenWallet, Wallets
 from timecoin.rpc.table import Context
 from timecoin.rpc.wallet_errors import INVALID_LABEL_NAME, NOT_FOUND
+from timecoin.wallet.balance import Balance
 
 MOST_LABEL_BYTES: Final = 1_024
 
@@ -34,6 +35,12 @@ def wallets_of(context: Context) -> Wallets:
 def wallet_of(context: Context) -> OpenWallet:
     """The wallet that the caller means; RPC error -18 without any, -19 when it has to be named."""
     return wallets_of(context).get(context.caller.wallet)
+
+
+def own_balance(wallet: OpenWallet) -> Balance:
+    """What counts as the wallet's: of one that only watches, what it watches (as in Core)."""
+    balances = wallet.balances()
+    return balances.watched if wallet.state.settings.watch_only else balances.mine
 
 
 def chosen_name(context: Context, given: str | None) -> str:

@@ -37,6 +37,7 @@ def transaction_of(context: Context, wallet: OpenWallet, record: Record) -> Wall
         "walletconflicts": rivals,
         "time": min(record.seen_ms // 1000, record.block_time or record.seen_ms // 1000),
         "timereceived": record.seen_ms // 1000,
+        "bip125-replaceable": "no",
     }
     if record.reason:
         shown["reason"] = record.reason

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from tests.rpc.cases import Case
 from timecoin.rpc.errors import METHOD_NOT_FOUND
+from timecoin.rpc.table import Context
+
+
+def logging_to_a_file(context: Context) -> None:
+    context.log_path = lambda: "/var/log/node.log"
+
 
 CASES = [
     Case("help", result=lambda text: "== Blockchain ==\n" in text),
@@ -14,4 +20,6 @@ CASES = [
     Case("uptime", result=61),
     Case("rpc.discover", result=lambda found: found["openrpc"] == "1.3.2" and len(found["methods"]) > 20),
     Case("getrpcinfo", result=lambda info: info["active_commands"] == [] and info["reactor"]["samples"] == 100),
+    Case("getrpcinfo", result=lambda info: info["logpath"] == ""),
+    Case("getrpcinfo", context=logging_to_a_file, result=lambda info: info["logpath"] == "/var/log/node.log"),
 ]

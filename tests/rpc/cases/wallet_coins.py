@@ -142,6 +142,7 @@ def addr(script: bytes) -> str:
 
 
 WATCH = {"watch_only": True}
+_FIXED = {"bip125-replaceable": "no"}
 
 CASES = [
     Case("getnewaddress", ["rent"], lambda v: v.startswith("timed1q"), context=purse()),
@@ -186,6 +187,7 @@ CASES = [
     ),
     Case("getbalances", [], lambda v: "watchonly" not in v, context=purse(watching, **WATCH)),
     Case("getbalances", [], lambda v: v["watchonly"]["archived"] == 1, context=purse(watching, coins())),
+    Case("getunconfirmedbalance", [], Decimal("3"), context=purse(coins(), coming("pending", "certified", "final"))),
     Case("listunspent", [], lambda v: len(v) == 2, context=purse(coins(2), coming("final"))),
     Case("listunspent", [0], lambda v: len(v) == 4, context=purse(coins(2), coming("final", "pending"))),
     Case(
@@ -226,6 +228,7 @@ CASES = [
     Case("listtransactions", [], received_line, context=purse(coins())),
     Case("listtransactions", [], sent_lines, context=purse(coins(), paid)),
     Case("listtransactions", [], members(category="generate", generated=True), context=purse(rewarded)),
+    Case("listtransactions", [], members(**_FIXED), context=purse(coins(), paid)),
     Case("listtransactions", ["*", 2, 1], lambda v: len(v) == 2, context=purse(coins(4))),
     Case("listtransactions", ["rent"], [], context=purse(labelled, coins())),
     Case("listtransactions", [], members(involvesWatchonly=True), context=purse(watching, **WATCH)),
@@ -233,7 +236,7 @@ CASES = [
     Case("listtransactions", ["*", 100_001], error=-8, context=purse()),
     Case("listtransactions", ["*", 1, -1], error=-8, context=purse()),
     Case("gettransaction", lambda n: [*txid(n), True, True], whole, context=purse(coins(), paid_and_archived)),
-    Case("gettransaction", txid, members(status="pending", confirmations=0), context=purse(coins(), paid)),
+    Case("gettransaction", txid, members(status="pending", confirmations=0, **_FIXED), context=purse(coins(), paid)),
     Case("gettransaction", txid, lost_shown, context=purse(coins(), lost)),
     Case("gettransaction", txid, members(generated=True, amount=Decimal(5)), context=purse(rewarded)),
     Case("gettransaction", ["11" * 32], error=-5, context=purse()),
@@ -278,6 +281,7 @@ _OF_ONE: dict[str, list[Any]] = {
     "listlabels": [],
     "getbalance": [],
     "getbalances": [],
+    "getunconfirmedbalance": [],
     "listunspent": [],
     "lockunspent": [True],
     "listlockunspent": [],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from tests.rpc.cases import Case
+from tests.rpc.cases.wallet_coins import WATCH, coming, watching
 from tests.rpc.purses import Purse, coins, locked, nothing, purse, two, unlocked
 from timecoin.rpc.caller import Caller
 
@@ -125,6 +127,13 @@ CASES = [
         info(walletname="purse", txcount=2, keypoolsize=20, scanning=False, encrypted=False, synced_height=2),
         context=purse(coins(2)),
     ),
+    Case(
+        "getwalletinfo",
+        [],
+        info(balance=Decimal(3), unconfirmed_balance=Decimal(1), immature_balance=Decimal(0)),
+        context=purse(coins(3), coming("pending")),
+    ),
+    Case("getwalletinfo", [], info(balance=Decimal(1)), context=purse(watching, **WATCH)),
     Case("getwalletinfo", [], info(private_keys_enabled=False, keypoolsize=0), context=purse(watch_only=True)),
     Case("getwalletinfo", [], locked_info, context=purse(locked)),
     Case("getwalletinfo", [], unlocked_info, context=purse(unlocked)),
