@@ -22,7 +22,7 @@ from timecoin.node import preflight
 from timecoin.node.config import Config, ConfigError, load
 from timecoin.node.root import RootService, StartRefused, Step
 from timecoin.node.supervised import StdinWatch, own_process_group
-from timecoin.ops import logs
+from timecoin.ops import library_logs, logs
 
 
 class Options(usage.Options):
@@ -98,6 +98,7 @@ class _Node(MultiService):
         if isinstance(parent, Componentized):
             nodaemon = bool(self._twistd.get("nodaemon") or self._twistd.get("debug"))
             if self._levels is not None:
+                library_logs.hear_libraries()
                 cast(Any, parent).setComponent(
                     ILogObserver, logs.observer_for_twistd(self._twistd.get("logfile"), nodaemon, self._levels)
                 )

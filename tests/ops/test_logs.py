@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 
-from twisted.logger import Logger, LogPublisher
+from twisted.logger import Logger, LogLevel, LogPublisher, capturedLogs, formatEvent
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from timecoin.ops.library_logs import hear_libraries
 from timecoin.ops.logs import Levels, observer_to
 
 
@@ -26,6 +29,26 @@ class LogTests(SynchronousTestCase):
             self.file.getvalue(),
             r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info timecoin\.node: started storage\n\Z",
         )
+
+    def test_twistds_own_words_are_not_critical(self) -> None:
+        publisher = LogPublisher(observer_to(self.file, Levels("info")))
+        with_failure = {"log_failure": Failure(ValueError("gone"))}
+        for more in ({}, with_failure):
+            event = {"log_namespace": "log_legacy", "log_level": LogLevel.critical, "log_format": "stale pidfile"}
+            publisher(event | more)
+        self.assertEqual([line.split(" ")[1] for line in self.lines()], ["warn", "critical"])
+
+    def test_libraries_are_heard_with_their_levels(self) -> None:
+        root = logging.getLogger()
+        self.patch(root, "handlers", [])
+        hear_libraries()
+        hear_libraries()
+        self.assertEqual(len(root.handlers), 1)
+        with capturedLogs() as events:
+            logging.getLogger("ZODB.FileStorage").warning("Ignoring index for %s", "blocks.fs")
+            logging.getLogger("ZODB.FileStorage").info("quiet")
+        told = [(each["log_namespace"], each["log_level"], formatEvent(each)) for each in events]
+        self.assertEqual(told, [("ZODB.FileStorage", LogLevel.warn, "Ignoring index for blocks.fs")])
 
     def test_levels(self) -> None:
         log = self.log("warn")

@@ -41,9 +41,17 @@ def format_event(event: LogEvent) -> str:
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z")
     )
-    level = event.get("log_level", LogLevel.info).name
+    level = _level(event)
     line = " | ".join(part.strip() for part in text.splitlines() if part.strip())
     return f"{when} {level} {event.get('log_namespace', '-')}: {line}\n"
+
+
+def _level(event: LogEvent) -> str:
+    """The level of an event; what twistd itself calls an error without saying what failed, such as a stale pid
+    file that it removed, is a warning."""
+    level = event.get("log_level", LogLevel.info)
+    legacy = event.get("log_namespace") == "log_legacy" and event.get("log_failure") is None
+    return "warn" if legacy and level is LogLevel.critical else str(level.name)
 
 
 class Levels:

@@ -209,4 +209,6 @@ def _why(problem: Exception, place: str) -> str:
         return f"no answer from {place} in time"
     if isinstance(problem, ssl.SSLCertVerificationError):
         return f"the certificate of {place} is not trusted: {problem.verify_message}"
-    return f"cannot reach {place}: {problem}"
+    if isinstance(problem, ConnectionRefusedError):
+        return f"cannot reach {place}: {problem.strerror}: is the node running?"
+    return f"cannot reach {place}: {getattr(problem, 'strerror', None) or problem}"
