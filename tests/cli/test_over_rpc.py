@@ -100,6 +100,8 @@ class RpcCommandTests(OverRpc):
     def test_a_passphrase_from_standard_input(self) -> None:
         self.rpc("-stdinwalletpassphrase", "walletpassphrase", "60", given="two words\n")
         self.assertEqual(NotedClient.calls[0][1][0], "two words")
+        self.rpc("-stdinwalletpassphrase", "encryptwallet", given="two words\n")
+        self.assertEqual(NotedClient.calls.pop(), ("encryptwallet", ["two words"]))
         refused = self.rpc("-stdinwalletpassphrase", "getblockcount", given="two words\n")
         self.assertEqual((refused.exit_code, len(NotedClient.calls)), (2, 1))
         self.assertNotIn("two words", refused.output)
@@ -145,7 +147,7 @@ class BitcoinCliHabitTests(OverRpc):
     def test_getinfo(self) -> None:
         done = self.rpc("-getinfo")
         self.assertEqual(done.exit_code, 0, done.output)
-        for line in ("Chain: regtest (", "Blocks: 1\n", "Network: in ", "Version: /timecoin", "Warnings: "):
+        for line in ("Chain: regtest (", "Blocks: 1\n", "Network: in ", "Version: /", "Warnings: "):
             self.assertIn(line, done.output)
         self.assertNotIn("Balance", done.output)
 

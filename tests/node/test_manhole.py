@@ -82,6 +82,7 @@ class HandleTests(HandleCase):
         self.shows(chain.find(display(self.node.archived.txid)), "height    1")
         self.shows(chain.find("ab" * 32), "archived  no")
         self.assertRaises(Mistake, chain.block, 2)
+        self.assertRaises(Mistake, chain.block, "1")
         self.assertRaises(Mistake, chain.find, "abc")
 
     def test_mempool(self) -> None:
@@ -133,6 +134,7 @@ class HandleTests(HandleCase):
     def test_wallet(self) -> None:
         self.shows(self.handles["wallet"], "shop", "5.00000000", "0.00000001")
         self.shows(self.handles["wallet"].get("shop"), "trusted", "unlocked              no")
+        self.assertRaises(Mistake, self.handles["wallet"].get, "nosuch")
 
     def test_nothing_spends_or_knows_a_secret(self) -> None:
         """What the handles offer by public names, all of it."""
@@ -170,8 +172,10 @@ class HelpTests(HandleCase):
 
     def test_a_handle(self) -> None:
         text = repr(Help(self.handles, 2.0)(self.handles["mempool"]))
-        self.assertIn(".oldest(count: 'int' = 20)", text)
+        self.assertIn(".oldest(count: int = 20)", text)
         self.assertIn("where a halt shows first", text)
+        self.assertEqual(repr(Help(self.handles, 2.0)("mempool")), text)
+        self.assertEqual(repr(Help(self.handles, 2.0)("nosuch")), repr(Help(self.handles, 2.0)))
 
 
 class TableTests(SynchronousTestCase):

@@ -37,6 +37,7 @@ def _methods(context: click.Context, parameter: click.Parameter, incomplete: str
     ]
 
 
+_WITH_PASSPHRASE = ("walletpassphrase", "walletpassphrasechange", "encryptwallet")
 _HINTS = {
     "rpcpassword": ": every process would see it; use -stdinrpcpass, or TIMECOIN_RPC_PASSWORD",
     "datadir": ": name the configuration instead, -conf=FILE",
@@ -90,8 +91,8 @@ def rpc(
         name = method.partition("=")[0]
         raise click.UsageError(f"Invalid parameter {name}{_HINTS.get(name.lstrip('-'), '')}")
     if passphrase:
-        if not method.startswith("walletpassphrase"):
-            raise click.UsageError("--stdinwalletpassphrase is for walletpassphrase and walletpassphrasechange")
+        if method not in _WITH_PASSPHRASE:
+            raise click.UsageError(f"--stdinwalletpassphrase is for {', '.join(_WITH_PASSPHRASE)}")
         secret = read_password("Passphrase: ")
         arguments = (f"passphrase={secret}" if named else secret, *arguments)
     if from_stdin:

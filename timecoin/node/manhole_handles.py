@@ -108,7 +108,7 @@ class ChainView(View):
         return Table("last blocks", rows, ("height", "epoch", "kind", "round", "transactions", "slot"))
 
     def _height(self, height: int) -> int:
-        if not 0 <= height <= self._node.tip().height:
+        if not isinstance(height, int) or not 0 <= height <= self._node.tip().height:
             raise Mistake(f"heights go from 0 to {self._node.tip().height}")
         return height
 

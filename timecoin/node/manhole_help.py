@@ -41,7 +41,9 @@ class Help:
         self._seconds = seconds
 
     def __call__(self, subject: object = None) -> _Page:
-        """The page, to be shown."""
+        """The page, to be shown; a handle may be given by its name, too."""
+        if isinstance(subject, str):
+            subject = self._handles.get(subject)
         return self._general() if subject is None else _Page(_about(subject))
 
     def __repr__(self) -> str:
@@ -65,7 +67,7 @@ def _about(subject: object) -> str:
     lines = [_first_line(subject)]
     for name, method in inspect.getmembers(type(subject), inspect.isfunction):
         if not name.startswith("_") and name != "table":
-            signature = str(inspect.signature(method)).replace("self, ", "").replace("self", "")
+            signature = str(inspect.signature(method)).replace("self, ", "").replace("self", "").replace("'", "")
             lines.append(f"  .{name}{signature.partition(' ->')[0]}\n      {_first_line(method)}")
     return "\n".join(lines)
 

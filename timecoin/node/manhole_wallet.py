@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from timecoin.node.manhole_tables import Table
+from timecoin.ops.manhole_mistake import Mistake
 from timecoin.primitives.amounts import format_amount
 from timecoin.rpc.face_wallet import OpenWallet, Wallets
 
@@ -23,6 +24,8 @@ class WalletView:
 
     def get(self, name: str) -> Table:
         """One wallet: what is trusted, what is collateral, how far a scan is."""
+        if name not in self._wallets.loaded():
+            raise Mistake("there is no such wallet, or it is not loaded; wallet shows all")
         found = self._wallets.get(name)
         mine, scan = found.balances().mine, found.scanning
         rows = [
