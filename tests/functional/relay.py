@@ -29,6 +29,7 @@ QUESTIONS = (
     wire.GetManifest,
     wire.GetState,
     wire.GetChunk,
+    wire.GetHeaders,
 )
 ANSWERS = (
     wire.Blocks,
@@ -37,6 +38,7 @@ ANSWERS = (
     wire.ManifestPage,
     wire.StatePart,
     wire.Chunk,
+    wire.Headers,
 )
 Lie = Callable[[wire.Message], wire.Message | None]
 

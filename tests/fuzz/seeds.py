@@ -275,6 +275,8 @@ def wire_messages() -> list[messages.Message]:
         messages.ManifestPage(h, 1, b"ranges"),
         messages.GetState(h, 2),
         messages.StatePart(h, 3, b"part"),
+        messages.GetHeaders(9, 8),
+        messages.Headers(9, (bytes(351),)),
         messages.GetChunk(h, 4),
         messages.Chunk(h, 5, b"data"),
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tests.ledger import builders
 from tests.storage.joined import StoredChain, grow, opened, snapshot_of
-from timecoin.ledger.closing_chain import ClosingLink, Trusted
+from timecoin.ledger.closing_chain import Anchor, ClosingLink, Trusted
 from timecoin.ledger.first import first_state
 from timecoin.ledger.snapshot_manifest import Manifest
 from timecoin.node.snapshot_sync import SnapshotSync
@@ -78,6 +78,9 @@ class Source:
         if isinstance(message, wire.GetClosingHeaders):
             links = self.store.archive.closings(message.from_epoch, message.count, 1 << 20)
             return [wire.ClosingHeaders(message.from_epoch, tuple(wire.ClosingParts(*each) for each in links))]
+        if isinstance(message, wire.GetHeaders):
+            headers = archive.headers_down(message.through, message.count)
+            return [wire.Headers(message.through, tuple(headers))]
         if isinstance(message, wire.GetSnapshots):
             return [wire.Snapshots(tuple(wire.SnapshotHead(*each) for each in files.held()))]
         if isinstance(message, wire.GetManifest):
@@ -128,9 +131,11 @@ class Disk:
         self.files.open()
         self.importing: SnapshotImport | None = None
 
-    def begin(self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink]) -> Importing:
+    def begin(
+        self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink], vouched: Anchor | None
+    ) -> Importing:
         self.close()
-        self.importing = self.store.begin_import(manifest, state, links, self.files)
+        self.importing = self.store.begin_import(manifest, state, links, self.files, vouched)
         return self.importing
 
     def finish(self, importing: Importing) -> None:

@@ -19,6 +19,7 @@ from timecoin.ledger.params import Parameters
 from timecoin.ledger.state import LedgerState
 from timecoin.node import chain_sync as module
 from timecoin.node.chain_sync import AHEAD, ANSWERS_UNDER_WAY, ChainSync
+from timecoin.node.header_path import HeaderPath
 from timecoin.node.peer_view import SEND_QUEUE_LIMIT, PeerView
 from timecoin.node.sync_sources import FIRST_RANGE, FIRST_REST_MS, RANGE, REQUEST_TIMEOUT_MS
 from timecoin.p2p import messages as wire
@@ -673,6 +674,38 @@ class CheckpointTest(SyncCase):
         self.apply(1)
         self.assertEqual((self.adopting, len(self.ends), peer.accused), (None, 1, []))
         self.assertIn("2:" + "0" * 64, self.ends[0])
+
+    def path(self, top: Header, *below: bytes) -> None:
+        self.sync.path = HeaderPath(top)
+        for each in below:
+            self.sync.path.add(each)
+
+    def test_blocks_of_the_trusted_chain(self) -> None:
+        headers = [state.header for state in built().states]
+        self.path(headers[5], *[each.hash for each in headers[4:1:-1]])
+        peer, view = self.connect()
+        self.answer(view, 1, 8)
+        self.apply(8)
+        self.assertEqual((self.ends, peer.accused), ([], []))
+
+    def test_a_decided_block_beside_them_costs_its_sender_the_connection(self) -> None:
+        """Old keys sign it; it is not even kept."""
+        headers = [state.header for state in built().states]
+        self.path(headers[5], headers[4].hash, bytes(32))
+        peer, view = self.connect()
+        self.answer(view, 1, 8)
+        self.assertEqual((self.ends, len(peer.accused), self.adopting), ([], 1, None))
+
+    def test_a_chain_here_that_they_do_not_follow(self) -> None:
+        headers = [state.header for state in built().states]
+        self.path(headers[5], headers[4].hash)
+        self.decide(3)
+        other = replace(headers[3], round=9)
+        self.host.participant.ledger = replace(self.host.participant.ledger, header=other)
+        _, view = self.connect()
+        self.send(view, self.pairs[3:11])
+        self.assertEqual(len(self.ends), 1)
+        self.assertIn("data directory", self.ends[0])
 
 
 class AnsweringTest(SyncCase):

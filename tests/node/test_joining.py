@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ledger import builders
 from tests.node.fakes import NotedPeer, Pools, ThreadClock
 from tests.node.joiners import EPOCHS, Source, shared_source
+from tests.node.test_snapshot_sync_trusted import continued
 from tests.storage.joined import links_of
 from timecoin.ledger.closing_chain import Anchor
 from timecoin.ledger.params import Parameters
@@ -259,6 +260,21 @@ class LeftOverTest(JoiningCase):
         header = self.source.store.archive.block_hash(self.source.manifest.height)
         self.join(storage, trust=TrustSetting(Anchor(self.source.manifest.height, header)))
         self.assertIsNotNone(storage.chain.unfinished_import())
+
+    def test_the_operator_trusts_a_newer_block_now(self) -> None:
+        """Whether the snapshot is of its chain is found out first; what is here of it stays."""
+        storage = self.begun()
+        later = Source(self, continued(self.source.chain, 1))
+        later.files, later.manifest = self.source.files, self.source.manifest
+        tip = later.chain.blocks[-1].header
+        started = self.join(storage, trust=TrustSetting(Anchor(tip.height, tip.hash)))
+        self.assertIsNotNone(storage.chain.unfinished_import())
+        self.network.connect(AnsweringPeer(1, later, self.network))
+        self.run_clock(20)
+        self.successResultOf(started)
+        self.assertEqual(storage.ledger.block_hash, self.source.manifest.block_hash)
+        assert self.joining.path is not None
+        self.assertEqual(self.joining.path.hash_at(tip.height), tip.hash)
 
     def test_the_chain_went_on_without_it(self) -> None:
         storage = self.begun()

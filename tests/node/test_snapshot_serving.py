@@ -28,6 +28,10 @@ class Shelf:
         links = [(b"h%d" % epoch, b"c", b"") for epoch in range(first_epoch, min(first_epoch + count, 5))]
         return succeed(links)
 
+    def headers_down(self, through: int, count: int) -> Deferred[list[bytes]]:
+        self.asked.append((through, count))
+        return succeed([bytes(351)] * min(count, through + 1))
+
     def snapshots_held(self) -> Sequence[tuple[bytes, bytes]]:
         return [(ID, b"head")]
 
@@ -61,7 +65,7 @@ class ServingTest(SynchronousTestCase):
         return asking.sent[before:]
 
     def test_every_request_has_its_handler(self) -> None:
-        asks = {kind.struct for kind in wire.KINDS if 50 <= kind.number < 60 and kind.number % 2 == 0}
+        asks = {kind.struct for kind in wire.KINDS if 50 <= kind.number < 62 and kind.number % 2 == 0}
         self.assertEqual(set(self.serving.handlers), asks)
 
     def test_what_is_here(self) -> None:
@@ -71,6 +75,7 @@ class ServingTest(SynchronousTestCase):
         self.assertEqual(self.ask(wire.GetChunk(ID, 7)), [wire.Chunk(ID, 7, b"coins 7")])
         links = (wire.ClosingParts(b"h3", b"c", b""), wire.ClosingParts(b"h4", b"c", b""))
         self.assertEqual(self.ask(wire.GetClosingHeaders(3, 9)), [wire.ClosingHeaders(3, links)])
+        self.assertEqual(self.ask(wire.GetHeaders(1, 9)), [wire.Headers(1, (bytes(351),) * 2)])
 
     def test_what_is_not_here_is_said_at_once(self) -> None:
         other = bytes(32)

@@ -85,6 +85,8 @@ MESSAGES: dict[type[m.Message], st.SearchStrategy[Any]] = {
     m.StatePart: st.builds(m.StatePart, b32, u32, raw),
     m.GetChunk: st.builds(m.GetChunk, b32, u32),
     m.Chunk: st.builds(m.Chunk, b32, u32, raw),
+    m.GetHeaders: st.builds(m.GetHeaders, u32, st.integers(1, m.MAX_HEADERS)),
+    m.Headers: st.builds(m.Headers, u32, st.lists(st.binary(min_size=351, max_size=351), max_size=3).map(tuple)),
 }
 any_message = st.one_of(*MESSAGES.values())
 
@@ -141,6 +143,8 @@ class TableTests(SynchronousTestCase):
             m.StatePart(b"h" * 32, 2**32 - 1, b"s" * m.MAX_PART_BYTES),
             m.GetChunk(b"h" * 32, 2**32 - 1),
             m.Chunk(b"h" * 32, 2**32 - 1, b"c" * m.MAX_PART_BYTES),
+            m.GetHeaders(2**32 - 1, m.MAX_HEADERS),
+            m.Headers(2**32 - 1, (b"h" * 351,) * m.MAX_HEADERS),
             m.Status(
                 *[2**32 - 1] * 3,
                 255,

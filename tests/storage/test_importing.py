@@ -90,6 +90,8 @@ class WholeTest(ImportTestCase):
         first = next(block.header.height for block in self.chain.blocks if block.header.epoch == 2)
         self.assertRaises(BlockPruned, store.archive.block, first)
         self.assertRaises(BlockPruned, store.archive.header, first)
+        down = store.archive.headers_down(tip.height, tip.height + 1)
+        self.assertEqual(down, [block.header.encode() for block in self.chain.blocks[: store.base - 1 : -1]])
         self.assertIsNone(store.archive.txid_at(first, 0))
         with self.assertRaises(UnknownBlock) as caught:
             store.archive.block(tip.height + 1)

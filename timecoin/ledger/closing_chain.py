@@ -127,6 +127,14 @@ def start(chain_id: Hash, anchor: Anchor, link: ClosingLink) -> Trusted:
     return Trusted(header, _set_of(link, None, header.set_hash))
 
 
+def decided(link: ClosingLink, members: PowerSet) -> list[SignatureCheck]:
+    """The checks that hold if the link's commit proves that ``members`` decided its block; ``UnprovenClosing``.
+
+    :func:`start` does not need them; whoever keeps the commit, or hands it on, does.
+    """
+    return _commit_checks(link, members)
+
+
 def follow(trusted: Trusted, link: ClosingLink) -> tuple[Trusted, list[SignatureCheck]]:
     """Go on by one epoch; nothing is proven until the checks that come back hold, all of them.
 

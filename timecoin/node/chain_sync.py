@@ -24,6 +24,7 @@ from timecoin.ledger.closing_chain import Anchor
 from timecoin.ledger.errors import BlockInvalid
 from timecoin.node.anchor import describe
 from timecoin.node.block_queue import BlockQueue, Fetched, check_batch, sets_by_epoch
+from timecoin.node.header_path import HeaderPath
 from timecoin.node.peer_view import SEND_QUEUE_LIMIT, PeerView
 from timecoin.node.rival_blocks import RivalBlocks, is_live
 from timecoin.node.storage_service import StorageService
@@ -81,6 +82,8 @@ class ChainSync:
         self._told_lack = -LACK_EVERY_MS
         self._meter = Meter("blocks")
         self.checkpoint: Anchor | None = None
+        self.path: HeaderPath | None = None
+        """The only blocks that may be adopted at its heights: below a trusted one, known by their hashes."""
         self.wrong_chain: Callable[[str], None] = lambda reason: None
         self._rivals = RivalBlocks(host, storage, self._backend, self._accuse)
 
@@ -164,6 +167,9 @@ class ChainSync:
             request = self._answered(view, heights)
             for header, commit in zip(headers, commits, strict=True):
                 check_names(header, commit)
+            if self.path is not None and any(map(self.path.contradicts, headers)):
+                self._accuse(view, "a block of another chain than the trusted one")
+                return
         except (DecodeError, BlockInvalid) as error:
             self._accuse(view, f"a malformed block: {error}")
             return
@@ -275,6 +281,14 @@ class ChainSync:
 
     def _on_another_branch(self, fetched: Fetched) -> None:
         """A quorum decided a block that does not follow ours: so another one was decided beside our tip."""
+        if self.path is not None and self.path.hash_at(fetched.height) == fetched.header.hash:
+            self._queue.clear()
+            self.wrong_chain(
+                f"the trusted chain has {display(fetched.header.previous)} at height {fetched.height - 1}, the data "
+                f"directory {display(self._host.participant.ledger.block_hash)}: it holds a false chain, or the trusted "
+                "hash is wrong"
+            )
+            return
         fetched.source.disbelieve(self._host.now_ms())
         self._queue.clear()
         self._rivals.judge(fetched.source.view, fetched.header, fetched.commit, fetched.height - 1)

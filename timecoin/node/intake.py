@@ -56,6 +56,8 @@ _OF_SNAPSHOTS = (
     wire.StatePart,
     wire.GetChunk,
     wire.Chunk,
+    wire.GetHeaders,
+    wire.Headers,
 )
 
 

@@ -22,6 +22,7 @@ from timecoin.ledger.first import first_state
 from timecoin.ledger.genesis import Genesis
 from timecoin.ledger.snapshot_manifest import Manifest
 from timecoin.node.anchor import TrustSetting, chosen_anchor, describe
+from timecoin.node.header_path import HeaderPath
 from timecoin.node.root import StartRefused
 from timecoin.node.snapshot_sync import SnapshotSync
 from timecoin.node.snapshot_sync_coins import Importing
@@ -71,11 +72,13 @@ class DiskStore:
         self._token: Any = None
         self._import: SnapshotImport | None = None
 
-    def begin(self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink]) -> Importing:
+    def begin(
+        self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink], vouched: Anchor | None
+    ) -> Importing:
         """Begin, in place of any begun before; of the same one what is here stays."""
         self.close()
         self._forget_files(manifest.height)
-        self._import = self._storage.chain.begin_import(manifest, state, links, self._files)
+        self._import = self._storage.chain.begin_import(manifest, state, links, self._files, vouched)
         return self._import
 
     def abandon(self) -> None:
@@ -133,7 +136,8 @@ def group_of(peer: Peer, *, private: bool) -> bytes:
 class Joining(Service):
     """Starts when the storage is open; its start is done when the node may go on, with or without a new chain.
 
-    ``checkpoint`` is then the newest block that was found trustworthy, for block sync.
+    ``checkpoint`` is then the newest block that was found trustworthy, ``path`` what is known of those below the
+    trusted one, for block sync.
     """
 
     log = Logger()
@@ -164,6 +168,7 @@ class Joining(Service):
         self._pumping = self._ended = self._interrupted = False
         self._store = DiskStore(storage)
         self.machine: SnapshotSync | None = None
+        self.path: HeaderPath | None = None
         self.checkpoint: Anchor | None = chosen_anchor(settings.trust, genesis.network)
 
     # Life cycle
@@ -176,10 +181,10 @@ class Joining(Service):
     async def _start(self) -> None:
         await self._check_trusted()
         record = self._store.unfinished()
-        if record is None or not self._is_wanted(record):
-            await self._storage.in_chain_thread(self._store.abandon)
+        if record is not None and not self._is_wanted(record):
             record = None
         if record is None and not self._is_called_for():
+            await self._storage.in_chain_thread(self._store.abandon)
             return
         resumed = None if record is None else self._store.resume(record)
         interrupt = self._reactor.addSystemEventTrigger("before", "shutdown", self._interrupt)
@@ -194,11 +199,14 @@ class Joining(Service):
             await self._storage.in_chain_thread(self._store.close)
 
     def _is_wanted(self, record: ImportRecord) -> bool:
-        """Is what an earlier run began what the operator still asks for?"""
+        """Is what an earlier run began what the operator still asks for, and proven by what is trusted now?
+
+        If not, what is here of it stays for now: the search for a chain may lead to the same snapshot.
+        """
         trusted = self.checkpoint
         if self._settings.mode == "blocks":
             return False
-        if trusted is None or trusted.height > record.manifest.height:
+        if trusted is None or trusted == record.vouched:
             return True
         return any((link.header.height, link.header.hash) == trusted for link in record.links)
 
@@ -248,6 +256,7 @@ class Joining(Service):
 
     async def _take(self, outcome: Outcome) -> None:
         self.log.info("joining ends: {reason}", reason=outcome.reason)
+        self.path = outcome.path
         if outcome.imported:
             self._store.show()
             return

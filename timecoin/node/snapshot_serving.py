@@ -1,4 +1,4 @@
-"""What a node answers to those who join: closing headers, and the snapshots that it holds (protocol.md section 10).
+"""What a node answers to those who join: headers, and the snapshots that it holds (protocol.md section 10).
 
 Reads are the host's, as Deferreds; so a simulator that holds everything in memory serves with the same code.
 """
@@ -26,6 +26,10 @@ class SnapshotReads(Protocol):
 
     def closings(self, first_epoch: int, count: int, max_bytes: int) -> Deferred[list[tuple[bytes, bytes, bytes]]]:
         """(header, commit, set) of consecutive closing blocks, encoded; the set is empty where it does not change."""
+        ...
+
+    def headers_down(self, through: int, count: int) -> Deferred[list[bytes]]:
+        """Encoded headers of consecutive blocks from a height downwards."""
         ...
 
     def snapshots_held(self) -> Sequence[tuple[bytes, bytes]]:
@@ -59,6 +63,7 @@ class SnapshotServing:
         """Which method takes which message."""
         return {
             wire.GetClosingHeaders: self.on_get_closing_headers,
+            wire.GetHeaders: self.on_get_headers,
             wire.GetSnapshots: self.on_get_snapshots,
             wire.GetManifest: self.on_get_manifest,
             wire.GetState: self.on_get_state,
@@ -72,6 +77,15 @@ class SnapshotServing:
             view,
             lambda: self._reads.closings(first, message.count, CLOSING_BYTES),
             lambda found: wire.ClosingHeaders(first, tuple([wire.ClosingParts(*parts) for parts in found])),
+        )
+
+    def on_get_headers(self, view: PeerView, message: wire.GetHeaders) -> None:
+        """Send headers from a height downwards."""
+        through = message.through
+        self._answer(
+            view,
+            lambda: self._reads.headers_down(through, message.count),
+            lambda found: wire.Headers(through, tuple(found)),
         )
 
     def on_get_snapshots(self, view: PeerView, message: wire.GetSnapshots) -> None:

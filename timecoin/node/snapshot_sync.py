@@ -22,6 +22,8 @@ from timecoin.node.snapshot_sync_trust import ChainSearch
 from timecoin.node.sync_progress import Meter, Progress
 from timecoin.p2p import messages as wire
 
+_PHASES = ("closing headers", "headers", "coins", "recent blocks")
+
 
 class SnapshotSync:
     """Give it peers, messages and the time; carry out :meth:`take_effects` after every call."""
@@ -42,7 +44,7 @@ class SnapshotSync:
         self._search = ChainSearch(self._course, origin, self._loading.begin)
         if resumed is not None:
             self._resume_later(origin, *resumed)
-        self._meters = {name: Meter(name) for name in ("closing headers", "coins", "recent blocks")}
+        self._meters = {name: Meter(name) for name in _PHASES}
 
     def _resume_later(
         self, origin: Trusted, importing: Importing, manifest: Manifest, links: Sequence[ClosingLink]
@@ -84,7 +86,7 @@ class SnapshotSync:
             return
         if isinstance(message, wire.Status):
             peer.epoch, peer.height = message.epoch, message.height
-        elif isinstance(message, wire.ClosingHeaders):
+        elif isinstance(message, wire.ClosingHeaders | wire.Headers):
             self._search.takes(peer, message)
         else:
             self._loading.takes(peer, message)
@@ -133,7 +135,10 @@ class SnapshotSync:
     @property
     def progress(self) -> Progress | None:
         """How far the present stage has come, where that can be told."""
-        if self.stage in (Stage.HEADERS, Stage.ANCHOR):
+        if self.stage in (Stage.DESCENT, Stage.LINKING):
+            descent = None if self._search.ancestry is None else self._search.ancestry.descent
+            return None if descent is None else self._measured("headers", *descent.progress)
+        if self.stage is Stage.HEADERS:
             done = self._search.chain.epoch
             total = max((peer.epoch - 1 for peer in self._desk.peers.values()), default=0)
             return self._measured("closing headers", done, max(total, done))
@@ -144,6 +149,9 @@ class SnapshotSync:
         return self._meters[name].progress(done, total, len(self._desk.peers), self._desk.now)
 
     def __str__(self) -> str:
+        ancestry = self._search.ancestry
+        if self.stage is Stage.ANCHOR and ancestry is not None and ancestry.search.is_told:
+            return f"{self.stage.value}: {ancestry.search.problem}"
         progress = self.progress
         return self.stage.value if progress is None else f"{self.stage.value}: {progress}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from timecoin.ledger.closing_chain import Anchor, BadClosingLink, ClosingLink, Trusted, follow_all, start
+from timecoin.ledger.closing_chain import BadClosingLink, ClosingLink, Trusted, follow_all
 from timecoin.node.snapshot_sync_desk import Desk, JoinPeer, Work
 from timecoin.p2p import messages as wire
 from timecoin.primitives.codec import DecodeError
@@ -133,77 +133,3 @@ def verify_links(
     if not check_all(backend, checks):
         raise ForgedLinks("a signature does not verify")
     return reached, links
-
-
-class AnchorSearch:
-    """Finds the epoch of a trusted block whose height alone is known, by halving; its hash decides in the end.
-
-    ``found(trusted, link)`` is told once.
-    """
-
-    def __init__(self, desk: Desk, anchor: Anchor, found: Callable[[Trusted, ClosingLink], None]) -> None:
-        self._desk = desk
-        self._anchor = anchor
-        self._found = found
-        self._peer: JoinPeer | None = None
-        self._asked = 0
-        self._low = self._high = 0
-
-    def work(self) -> None:
-        """Ask the next peer, unless one is being asked."""
-        now = self._desk.now
-        if self._peer is not None and now - self._asked > ANSWER_MS:
-            self._peer.failed(now)
-            self._peer = None
-        if self._peer is None:
-            able = [each for each in self._desk.peers.values() if each.epoch > 1 and each.rests_until <= now]
-            if able:
-                self._peer = min(able, key=lambda each: each.failures)
-                self._low, self._high = 1, min(self._anchor.height, self._peer.epoch - 1)
-                self._ask()
-
-    @property
-    def _middle(self) -> int:
-        return (self._low + self._high) // 2
-
-    def _ask(self) -> None:
-        assert self._peer is not None
-        if self._low > self._high:
-            # It lacks the block, or knows another one: no offence, as its operator may trust another network.
-            self._desk.note(f"{self._peer.name} does not know the trusted block of height {self._anchor.height}")
-            self._peer.failed(self._desk.now)
-            self._peer = None
-            return
-        self._asked = self._desk.now
-        self._desk.send(self._peer, wire.GetClosingHeaders(self._middle, 1))
-
-    def takes(self, peer: JoinPeer, message: wire.ClosingHeaders) -> bool:
-        """An answer; False when it is not for this."""
-        if peer is not self._peer:
-            return False
-        try:
-            self._narrow(message)
-        except (DecodeError, BadClosingLink) as error:
-            self._desk.drop(peer, f"false closing headers: {error}")
-            self._peer = None
-        return True
-
-    def _narrow(self, message: wire.ClosingHeaders) -> None:
-        if not message.links:
-            self._low = self._middle + 1
-        else:
-            link = ClosingLink.decode(*message.links[0])
-            if (link.header.height, link.header.hash) == self._anchor:
-                self._peer = None
-                self._found(start(self._desk.chain_id, self._anchor, link), link)
-                return
-            if link.header.height < self._anchor.height:
-                self._low = self._middle + 1
-            else:
-                self._high = self._middle - 1
-        self._ask()
-
-    def lost(self, peer: JoinPeer) -> None:
-        """A peer is gone."""
-        if peer is self._peer:
-            self._peer = None

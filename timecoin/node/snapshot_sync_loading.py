@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from timecoin.ledger.closing_chain import ClosingLink
 from timecoin.ledger.snapshot_manifest import Manifest
+from timecoin.node.snapshot_sync_ancestry import Ancestry, Rooted
 from timecoin.node.snapshot_sync_blocks import Blocks
 from timecoin.node.snapshot_sync_coins import Coins, Importing
 from timecoin.node.snapshot_sync_desk import JoinPeer, Work
@@ -13,6 +15,7 @@ from timecoin.node.snapshot_sync_manifest import Preparation
 from timecoin.node.snapshot_sync_offers import Offer, Offers
 from timecoin.node.snapshot_sync_stages import SETTLE_MS, Course, Stage
 from timecoin.p2p import messages as wire
+from timecoin.primitives.block import Header
 
 STALL_MS = 60_000
 """A snapshot of which nothing came for so long is given up."""
@@ -29,6 +32,8 @@ class Loading:
         self._course, self._desk, self._anew = course, course.desk, anew
         self._resumed = False
         self._chain: Followed
+        self._ancestry: Ancestry | None = None
+        self._rooted: Rooted | None = None
         self._importing: Importing | None = None
         self._offers: Offers | None = None
         self._offer: Offer | None = None
@@ -36,10 +41,11 @@ class Loading:
         self._coins: Coins | None = None
         self._blocks: Blocks | None = None
 
-    def begin(self, chain: Followed) -> None:
-        """Look for snapshots of a chain."""
-        self._chain = chain
-        self._offers = Offers(self._desk, chain, self._course.params.snapshot_epochs)
+    def begin(self, chain: Followed, ancestry: Ancestry | None = None) -> None:
+        """Look for snapshots of a chain, and of what is below it, as far as ``ancestry`` leads to them."""
+        self._chain, self._ancestry = chain, ancestry
+        epochs = self._course.params.snapshot_epochs
+        self._offers = Offers(self._desk, chain, epochs, looks_below=ancestry is not None)
         self._course.enter(Stage.OFFERS)
 
     def resume(self, chain: Followed, importing: Importing, manifest: Manifest) -> None:
@@ -99,7 +105,58 @@ class Loading:
             self._course.end("no peer holds a snapshot of the chain", self._chain)
 
     def _prepare(self, offer: Offer, offers: Offers) -> None:
-        header = next(each.header for each in self._chain.trusted if each.header.height == offer.head.height)
+        self._rooted = None
+        if offers.is_below(offer.head):
+            self._link_to(offer)
+        else:
+            header = next(each.header for each in self._chain.trusted if each.header.height == offer.head.height)
+            self._fetch(offer, header, offers)
+
+    def _link_to(self, offer: Offer) -> None:
+        assert self._ancestry is not None and self._ancestry.descent is not None
+        if self._ancestry.descent.lowest.height > offer.head.height:
+            self._desk.note(
+                f"the newest snapshot, of block {offer.head.height}, is older than the trusted block: "
+                "following headers down to it"
+            )
+        self._offer = offer
+        if self._offers is not None:
+            self._offers.trying(offer)
+        self._ancestry.descent.seek(offer.head.height)
+        self._course.enter(Stage.LINKING)
+
+    def _follow_down(self) -> None:
+        """To the block of the snapshot: is it below the trusted one, or a lie?"""
+        ancestry, offers, offer = self._ancestry, self._offers, self._offer
+        assert ancestry is not None and ancestry.descent is not None and offers is not None and offer is not None
+        offers.work()
+        ancestry.work()
+        descent = ancestry.descent
+        if descent.is_there:
+            header = descent.closings.get(offer.head.height)
+            if header is None or header.hash != offer.head.block_hash:
+                self._no_ancestor(offer, "its block is not below the trusted one")
+                return
+            self._rooted = ancestry.rooted(header)
+            if self._rooted is not None:
+                self._fetch(offer, header, offers)
+        elif ancestry.search.header is not None and descent.lowest.epoch < self._oldest(ancestry.search.header):
+            self._no_ancestor(offer, "nobody keeps snapshots that are so old")
+        if self._course.stage is Stage.LINKING and self._is_stalled(ancestry.moved_at):
+            self._stalled("the headers down to it do not come")
+
+    def _oldest(self, trusted: Header) -> int:
+        """Two are kept, and the next may be late by as much as is between them."""
+        return trusted.epoch - 3 * self._course.params.snapshot_epochs - 1
+
+    def _no_ancestor(self, offer: Offer, reason: str) -> None:
+        # Who offers it may be of another chain in good faith, as its operator trusts another block.
+        assert self._offers is not None
+        self._offers.refuse(offer)
+        self._give_up(reason)
+        self._begin_anew()
+
+    def _fetch(self, offer: Offer, header: Header, offers: Offers) -> None:
         self._offer = offer
         offers.trying(offer)
         self._desk.note(f"joining by the snapshot of block {offer.head.height}, {offer.head.coins} coins")
@@ -160,17 +217,22 @@ class Loading:
             self._course.enter(Stage.OFFERS)
 
     def _prepared(self, manifest: Manifest, state: bytes, sender: JoinPeer) -> None:
-        links = [link for link in self._chain.links if link.header.height <= manifest.height]
+        links = self._links_to(manifest.height)
         self._preparation = None
         self._course.enter(Stage.BEGINNING)
-        store = self._course.store
+        store, vouched = self._course.store, self._course.plan.anchor
         self._desk.work(
             Work(
-                lambda _: store.begin(manifest, state, links),
+                lambda _: store.begin(manifest, state, links, vouched),
                 lambda found: self._load(found, manifest, sender.key),
                 storing=True,
             )
         )
+
+    def _links_to(self, height: int) -> list[ClosingLink]:
+        if self._rooted is not None and self._rooted.link is not None:
+            return [self._rooted.link]
+        return [link for link in self._chain.links if link.header.height <= height]
 
     def _load(self, importing: Importing, manifest: Manifest, sender: bytes | None = None) -> None:
         offers, offer = self._offers, self._offer
@@ -217,6 +279,7 @@ class Loading:
 
 _STEPS = {
     Stage.OFFERS: Loading._look_for_offers,
+    Stage.LINKING: Loading._follow_down,
     Stage.MANIFEST: Loading._fetch_manifest,
     Stage.COINS: Loading._fetch_coins,
     Stage.BLOCKS: Loading._fetch_blocks,

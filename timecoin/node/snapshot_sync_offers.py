@@ -23,10 +23,14 @@ class Offer(NamedTuple):
 
 
 class Offers:
-    """Which peers hold which snapshots of the followed chain: what each said last."""
+    """Which peers hold which snapshots of the followed chain: what each said last.
 
-    def __init__(self, desk: Desk, chain: Followed, snapshot_epochs: int) -> None:
+    ``looks_below``: those from before the chain's first block count, too, and are to be checked when their turn comes.
+    """
+
+    def __init__(self, desk: Desk, chain: Followed, snapshot_epochs: int, *, looks_below: bool = False) -> None:
         self._desk = desk
+        self._base = chain.trusted[0].header.height if looks_below else 0
         self._by_height = {
             each.header.height: each.header.hash for each in chain.trusted if each.header.epoch % snapshot_epochs == 0
         }
@@ -57,7 +61,11 @@ class Offers:
             self._named.add(peer.key)
 
     def _is_known(self, head: Head) -> bool:
-        return self._by_height.get(head.height) == head.block_hash
+        return self.is_below(head) or self._by_height.get(head.height) == head.block_hash
+
+    def is_below(self, head: Head) -> bool:
+        """Is it from before the chain's first block?"""
+        return 0 < head.height < self._base
 
     def refuse(self, offer: Offer) -> list[JoinPeer]:
         """It was found to be false: nobody's word for it counts; who offered it."""

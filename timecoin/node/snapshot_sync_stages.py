@@ -10,6 +10,7 @@ from typing import Protocol
 from timecoin.ledger.closing_chain import Anchor, ClosingLink
 from timecoin.ledger.params import Parameters
 from timecoin.ledger.snapshot_manifest import Manifest
+from timecoin.node.header_path import HeaderPath
 from timecoin.node.snapshot_sync_coins import Importing
 from timecoin.node.snapshot_sync_desk import Desk
 from timecoin.node.snapshot_sync_headers import Followed
@@ -21,8 +22,10 @@ SETTLE_MS = 2_000
 class JoinStore(Protocol):
     """Where a snapshot goes; the thread that writes calls it."""
 
-    def begin(self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink]) -> Importing:
-        """Begin an import, in place of any begun before."""
+    def begin(
+        self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink], vouched: Anchor | None
+    ) -> Importing:
+        """Begin an import, in place of any begun before; ``vouched``: the block trusted from outside behind it."""
         ...
 
     def finish(self, importing: Importing) -> None:
@@ -35,10 +38,12 @@ class Stage(Enum):
 
     PEERS = "looking for peers"
     ANCHOR = "looking for the trusted block"
+    DESCENT = "following headers down from the trusted block"
     HEADERS = "following closing headers"
     AGREEMENT = "asking several peers for the newest closing header"
     REFUSED = "peers show different chains"
     OFFERS = "looking for snapshots"
+    LINKING = "following headers down to a snapshot"
     MANIFEST = "fetching a snapshot's manifest"
     BEGINNING = "beginning to import the snapshot"
     COINS = "fetching coins"
@@ -50,12 +55,14 @@ class Stage(Enum):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """``imported``: the chain is the snapshot's; else why not, and block sync is to do it. ``checkpoint``: the newest
-    closing block that was found trustworthy: no other one of its height may be adopted.
+    closing block that was found trustworthy: no other one of its height may be adopted. ``path``: the same of whatever
+    was found below the trusted block.
     """
 
     imported: bool
     reason: str
     checkpoint: Anchor | None = None
+    path: HeaderPath | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,8 @@ class Course:
         self.stage = Stage.PEERS
         self.since = desk.now
         self.outcome: Outcome | None = None
+        self.path: HeaderPath | None = None
+        """What is known of the blocks below the trusted one."""
 
     @property
     def waited(self) -> int:
@@ -94,5 +103,5 @@ class Course:
         """It is over; ``trusted`` is a chain that was proven or agreed on."""
         newest = None if trusted is None else trusted.newest.header
         checkpoint = None if newest is None or newest.height == 0 else Anchor(newest.height, newest.hash)
-        self.outcome = Outcome(imported, reason, checkpoint)
+        self.outcome = Outcome(imported, reason, checkpoint, self.path)
         self.enter(Stage.ENDED)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from timecoin.ledger.closing_chain import ClosingLink, Trusted
 from timecoin.node.anchor import describe, is_recent
+from timecoin.node.snapshot_sync_ancestry import Ancestry
 from timecoin.node.snapshot_sync_desk import JoinPeer
-from timecoin.node.snapshot_sync_headers import AnchorSearch, Followed, Follower
+from timecoin.node.snapshot_sync_headers import Followed, Follower
 from timecoin.node.snapshot_sync_opinions import Opinions
 from timecoin.node.snapshot_sync_stages import SETTLE_MS, Course, Stage
 from timecoin.p2p import messages as wire
@@ -21,16 +22,19 @@ GROUPS = 3
 GROUPS_WAIT_MS = 20_000
 """For so long more groups are waited for; then those that there are have to do."""
 ASK_AGAIN_MS = 60_000
+DESCENT_STALL_MS = 180_000
+"""No header below the trusted block for so long: blocks are fetched instead."""
 
 
 class ChainSearch:
     """The stages up to a chain that is proven or agreed on, of which ``found(chain)`` is told."""
 
-    def __init__(self, course: Course, origin: Trusted, found: Callable[[Followed], None]) -> None:
-        """``origin`` is block 0 with S(1)."""
+    def __init__(self, course: Course, origin: Trusted, found: Callable[[Followed, Ancestry | None], None]) -> None:
+        """``origin`` is block 0 with S(1); ``found`` is given what is known of the blocks below the chain, too."""
         self._course, self._origin, self._found = course, origin, found
         self._desk, self._plan, self._params = course.desk, course.plan, course.params
-        self._search: AnchorSearch | None = None
+        self.ancestry: Ancestry | None = None
+        """The trusted block and what it proves of those below it."""
         self._opinions: Opinions | None = None
         self.chain: Followed
         self._follower: Follower
@@ -52,15 +56,17 @@ class ChainSearch:
         if step is not None:
             step(self)
 
-    def takes(self, peer: JoinPeer, message: wire.ClosingHeaders) -> None:
-        """Closing headers came."""
-        for part in (self._search, self._opinions, self._follower):
+    def takes(self, peer: JoinPeer, message: wire.ClosingHeaders | wire.Headers) -> None:
+        """Headers came."""
+        if (self.ancestry is not None and self.ancestry.takes(peer, message)) or isinstance(message, wire.Headers):
+            return
+        for part in (self._opinions, self._follower):
             if part is not None and part.takes(peer, message):
                 return
 
     def lost(self, peer: JoinPeer) -> None:
         """A peer is gone."""
-        for part in (self._search, self._opinions, self._follower):
+        for part in (self.ancestry, self._opinions, self._follower):
             if part is not None:
                 part.lost(peer)
 
@@ -91,7 +97,8 @@ class ChainSearch:
             self.instead()
         elif self._plan.anchor is not None:
             self._desk.note(f"joining from the trusted block {describe(self._plan.anchor)}")
-            self._search = AnchorSearch(self._desk, self._plan.anchor, self._found_anchor)
+            epochs = self._params.snapshot_epochs
+            self.ancestry = Ancestry(self._desk, self._plan.anchor, self._origin, epochs)
             self._course.enter(Stage.ANCHOR)
         else:
             self._desk.note("no trusted block is given: joining from the genesis block", loud=True)
@@ -103,15 +110,32 @@ class ChainSearch:
         self._follower = Follower(self._desk, self.chain, lambda peer: self._ended.add(peer.key))
 
     def _find_anchor(self) -> None:
-        assert self._search is not None
-        self._search.work()
+        assert self.ancestry is not None
+        self.ancestry.work()
+        if self.ancestry.descent is not None:
+            self._course.path = self.ancestry.descent.path
+            self._course.enter(Stage.DESCENT)
 
-    def _found_anchor(self, trusted: Trusted, link: ClosingLink) -> None:
-        self._search = None
-        self._begin_chain(trusted, link)
-        self._course.enter(Stage.HEADERS)
+    def _descend(self) -> None:
+        """To the nearest closing block: from there on commits lead upwards."""
+        ancestry = self.ancestry
+        assert ancestry is not None and ancestry.descent is not None
+        ancestry.work()
+        nearest = ancestry.descent.nearest
+        rooted = None if nearest is None else ancestry.rooted(nearest)
+        if rooted is not None:
+            self._begin_chain(*rooted)
+            self._course.enter(Stage.HEADERS)
+        elif not self._desk.working and self._desk.now - ancestry.moved_at > DESCENT_STALL_MS:
+            self._course.end("the headers below the trusted block do not come")
+
+    def _rank(self, peer: JoinPeer) -> int:
+        return 0 if self.ancestry is None else self.ancestry.search.rank(peer)
 
     def _follow_headers(self) -> None:
+        # Old keys sign another chain, which commits alone may not tell from the trusted block's: its peers come first.
+        if self.ancestry is not None:
+            self.ancestry.search.work()
         self._follower.look_at_clock()
         if not self._follower.is_free:
             return
@@ -119,11 +143,11 @@ class ChainSearch:
         newer = [
             peer
             for peer in self._desk.peers.values()
-            if peer.epoch - 1 > self.chain.epoch and peer.key not in self._ended
+            if peer.epoch - 1 > self.chain.epoch and peer.key not in self._ended and self._rank(peer) < 2
         ]
         ready = [peer for peer in newer if peer.rests_until <= now]
         if ready:
-            self._follower.follow(min(ready, key=lambda peer: (peer.failures, peer.slow, peer.key)))
+            self._follower.follow(min(ready, key=lambda peer: (self._rank(peer), peer.failures, peer.slow, peer.key)))
         elif self._has_newest(newer) and (self.chain.links or self._have_enough_told):
             self._headers_followed()
 
@@ -200,13 +224,17 @@ class ChainSearch:
         if self._course.waited > ASK_AGAIN_MS:
             self.report = ()
             self._opinions = None
-            self._begin_chain(self.chain.trusted[0], self.chain.links[0] if self._plan.anchor else None)
+            self._begin_chain(self.chain.trusted[0], self.chain.links[0] if self._has_base_link else None)
             self._course.enter(Stage.HEADERS)
+
+    @property
+    def _has_base_link(self) -> bool:
+        return bool(self.chain.links) and self.chain.links[0].header == self.chain.trusted[0].header
 
     def _trust_chain(self) -> None:
         self._opinions = None
         if self._plan.snapshot:
-            self._found(self.chain)
+            self._found(self.chain, self.ancestry)
         else:
             self._course.end("blocks are fetched, not a snapshot", self.chain)
 
@@ -214,6 +242,7 @@ class ChainSearch:
 _STEPS = {
     Stage.PEERS: ChainSearch._look_for_peers,
     Stage.ANCHOR: ChainSearch._find_anchor,
+    Stage.DESCENT: ChainSearch._descend,
     Stage.HEADERS: ChainSearch._follow_headers,
     Stage.AGREEMENT: ChainSearch._agree,
     Stage.REFUSED: ChainSearch._ask_again,

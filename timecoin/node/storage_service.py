@@ -218,6 +218,10 @@ class StorageService(Service):
         """(header, commit, set) of closing blocks, encoded (``Archive.closings``)."""
         return self.in_reading_thread(self.chain.archive.closings, first_epoch, count, max_bytes)
 
+    def headers_down(self, through: int, count: int) -> Deferred[list[bytes]]:
+        """Encoded headers from a height downwards (``Archive.headers_down``)."""
+        return self.in_reading_thread(self.chain.archive.headers_down, through, count)
+
     def snapshots_held(self) -> tuple[Held, ...]:
         """Snapshots that are held, newest first."""
         return self.snapshots.held()

@@ -319,6 +319,7 @@ class Node:
         self.consensus.bad_block = self.sync.bad_block
         self.consensus.ticked = self.sync.tick
         self.sync.checkpoint, self.sync.wrong_chain = self.joining.checkpoint, self.root.abort
+        self.sync.path = self.joining.path
         self.consensus.height_opened = self._height_opened
         self.consensus.epoch_opened = self._epoch_opened
         return self.consensus

@@ -18,6 +18,7 @@ from timecoin.ledger.snapshot_manifest import MAX_CHUNK_BYTES, PAGE_RANGES, RANG
 from timecoin.p2p.framing import MAX_PAYLOAD, NO_SUCH_TYPE, make_frame
 from timecoin.p2p.limits import RateClass
 from timecoin.p2p.netaddress import NetAddress
+from timecoin.primitives.block import HEADER_SIZE
 
 #: Most transaction ids in one message, the same as in one bundle (protocol.md, section 4).
 MAX_IDS = 8_192
@@ -33,6 +34,8 @@ MAX_SIGNERS = 4_096
 
 #: Most closing blocks and most snapshots listed in one message.
 MAX_LINKS, MAX_SNAPSHOTS = 1_024, 16
+#: Most headers in one message.
+MAX_HEADERS = 1_024
 #: Bytes of the largest page of a manifest, and of the largest chunk or part of a state.
 MAX_PAGE_BYTES, MAX_PART_BYTES = PAGE_RANGES * RANGE_SIZE, max(MAX_CHUNK_BYTES, STATE_PART_BYTES)
 
@@ -335,6 +338,22 @@ class Chunk(Message, frozen=True):
     data: Annotated[bytes, Meta(max_length=MAX_PART_BYTES)]
 
 
+class GetHeaders(Message, frozen=True):
+    """Asks for the header of height ``through`` and those below it, ``count`` together."""
+
+    through: U32
+    count: Annotated[int, Meta(ge=1, le=MAX_HEADERS)]
+
+
+class Headers(Message, frozen=True):
+    """Encoded headers from ``through`` downwards, as far as the sender has them; none when it lacks the first."""
+
+    through: U32
+    headers: Annotated[
+        tuple[Annotated[bytes, Meta(min_length=HEADER_SIZE, max_length=HEADER_SIZE)], ...], Meta(max_length=MAX_HEADERS)
+    ]
+
+
 class Lane(IntEnum):
     """Priority when the connection is slower than we are; lower goes first."""
 
@@ -389,6 +408,8 @@ KINDS: tuple[Kind, ...] = (
     Kind(57, StatePart, MAX_PART_BYTES + 64, _B, Lane.BULK),
     Kind(58, GetChunk, 64, _R, Lane.BULK),
     Kind(59, Chunk, MAX_PART_BYTES + 64, _B, Lane.BULK),
+    Kind(60, GetHeaders, 16, _R, Lane.BULK),
+    Kind(61, Headers, MAX_HEADERS * (HEADER_SIZE + 3) + 16, _B, Lane.BULK),
 )
 
 KIND_OF: dict[type[Message], Kind] = {kind.struct: kind for kind in KINDS}

@@ -96,6 +96,19 @@ class Archive:
             found = root["entries"].values(min=first, max=first + count - 1)
             return [entry.parts[1] for entry in found]
 
+    def headers_down(self, through: int, count: int) -> list[bytes]:
+        """The header at height *through* and those below it, ≤ *count* together, as far as none is missing."""
+        found: list[bytes] = []
+        with reading(self._database) as root:
+            if through > root["tip"].height:
+                return []
+            # A list of its own: trees cannot be walked backwards.
+            for height, entry in reversed(list(root["entries"].items(min=max(0, through - count + 1), max=through))):
+                if height != through - len(found):
+                    break
+                found.append(entry.parts[1])
+        return found
+
     def commit(self, height: int) -> bytes:
         """The encoded commit that decided the block at *height*."""
         return self._part(height, 2)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, Self
 
-from timecoin.ledger.closing_chain import ClosingLink
+from timecoin.ledger.closing_chain import Anchor, ClosingLink
 from timecoin.ledger.coins import Coin, decode_coin
 from timecoin.ledger.snapshot_manifest import Manifest
 from timecoin.ledger.state import LedgerState
@@ -115,16 +115,22 @@ class ChainStore:
         return self._writer.merge(limit, force)
 
     def begin_import(
-        self, manifest: Manifest, state: bytes, links: Sequence[ClosingLink], files: SnapshotFiles | None
+        self,
+        manifest: Manifest,
+        state: bytes,
+        links: Sequence[ClosingLink],
+        files: SnapshotFiles | None,
+        vouched: Anchor | None = None,
     ) -> SnapshotImport:
         """
         Begin to import a snapshot, in place of any begun before; the chain must be below it.
 
         *links* lead from a trusted closing block to the snapshot's, the last, and were followed by the caller
         (:mod:`timecoin.ledger.closing_chain`); each carries its set. Manifest and state are checked against it.
+        *vouched* is the block that was trusted from outside, for who goes on with it.
         ``BadManifest``, ``BadState``, ``ImportRefused``, ``WriteFailed``.
         """
-        record = begin_import(self._blocks, self._coins_database, manifest, state, links)
+        record = begin_import(self._blocks, self._coins_database, manifest, state, links, vouched)
         return self.resume_import(record, files)
 
     def unfinished_import(self) -> ImportRecord | None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from BTrees.OOBTree import OOBTree
 
-from timecoin.ledger.closing_chain import ClosingLink
+from timecoin.ledger.closing_chain import Anchor, ClosingLink
 from timecoin.ledger.snapshot_manifest import Manifest, check_manifest, check_state
 from timecoin.ledger.state import LedgerState
 from timecoin.primitives.block import Block, Commit, Header
@@ -42,12 +42,14 @@ TXIDS_A_COMMIT: Final = 5_000
 class ImportRecord:
     """What an import is of: enough to go on with it after a restart.
 
-    ``links`` lead from the trusted closing block to the snapshot's, which is the last, each with its set.
+    ``links`` lead from a trusted closing block to the snapshot's, which is the last, each with its set; ``vouched`` is
+    the block that was trusted from outside, above or below.
     """
 
     manifest: Manifest
     state: LedgerState
     links: tuple[ClosingLink, ...]
+    vouched: Anchor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def stored_import(blocks: Any, coins: Any) -> ImportRecord | None:
         if joining is None or joining.height <= root["tip"].height or sha256(joining.manifest.data) != loading:
             return None
         manifest, state = Manifest.decode(joining.manifest.data), LedgerState.decode(joining.state.data)
-        return ImportRecord(manifest, state, tuple(_unpacked(joining.links)))
+        vouched = None if joining.vouched is None else Anchor(*joining.vouched)
+        return ImportRecord(manifest, state, tuple(_unpacked(joining.links)), vouched)
 
 
 def _packed(links: Sequence[ClosingLink]) -> Links:
@@ -87,7 +90,14 @@ def _unpacked(links: Links) -> Iterator[ClosingLink]:
         yield link._replace(members=members)
 
 
-def begin(blocks: Any, coins: Any, manifest: Manifest, state: bytes, links: Sequence[ClosingLink]) -> ImportRecord:
+def begin(
+    blocks: Any,
+    coins: Any,
+    manifest: Manifest,
+    state: bytes,
+    links: Sequence[ClosingLink],
+    vouched: Anchor | None = None,
+) -> ImportRecord:
     """
     Store what is to be imported, in place of any import begun before; if that was of the same, what it loaded stays.
 
@@ -106,18 +116,25 @@ def begin(blocks: Any, coins: Any, manifest: Manifest, state: bytes, links: Sequ
     if known is not None and known.manifest.snapshot_id == manifest.snapshot_id:
         with closing(connect(blocks)) as connection, committing(connection) as root:
             root["joining"].links = _packed(links)
+            root["joining"].vouched = _plain(vouched)
     else:
-        _begin_anew(blocks, coins, manifest, state, links)
-    return ImportRecord(manifest, ledger, tuple(links))
+        _begin_anew(blocks, coins, Joining(manifest.height, manifest.encode(), state, _packed(links)), vouched)
+    return ImportRecord(manifest, ledger, tuple(links), vouched)
 
 
-def _begin_anew(blocks: Any, coins: Any, manifest: Manifest, state: bytes, links: Sequence[ClosingLink]) -> None:
+def _plain(vouched: Anchor | None) -> tuple[int, bytes] | None:
+    # No class of another room is named in the database.
+    return None if vouched is None else (vouched.height, vouched.block_hash)
+
+
+def _begin_anew(blocks: Any, coins: Any, joining: Joining, vouched: Anchor | None) -> None:
     abandon(blocks, coins)
+    joining.vouched = _plain(vouched)
     with closing(connect(coins)) as connection, committing(connection) as root:
         trees = CoinTree(), LocationTree(), OOBTree()
-        root["loading"] = Loading(manifest.snapshot_id, manifest.height, *trees)
+        root["loading"] = Loading(sha256(joining.manifest.data), joining.height, *trees)
     with closing(connect(blocks)) as connection, committing(connection) as root:
-        root["joining"] = Joining(manifest.height, manifest.encode(), state, _packed(links))
+        root["joining"] = joining
 
 
 def abandon(blocks: Any, coins: Any) -> None:

@@ -115,9 +115,11 @@ class Links(Persistent):  # type: ignore[misc]
 class Joining(Persistent):  # type: ignore[misc]
     """
     A snapshot that is being imported: its manifest and state, and the closing blocks that lead to it from the trusted
-    one. ``lowest`` is the height down to which blocks are stored, and changes with each: all else that is not small
-    stands behind references.
+    one. ``vouched`` is the block that was trusted from outside, height and hash, if there was one. ``lowest`` is the
+    height down to which blocks are stored, and changes with each: all else that is not small stands behind references.
     """
+
+    vouched: tuple[int, bytes] | None = None
 
     def __init__(self, height: int, manifest: bytes, state: bytes, links: Links) -> None:
         self.height = height
