@@ -63,9 +63,7 @@ class CompletenessTests(SynchronousTestCase):
     def test_every_error_shown_is_documented(self) -> None:
         documented = {(each.name, code) for each in self.methods() for code, _ in each.said.errors}
         shown = {
-            (each.method, each.error)
-            for each in self.cases
-            if each.error is not None and each.error not in _COMMON
+            (each.method, each.error) for each in self.cases if each.error is not None and each.error not in _COMMON
         }
         self.assertEqual(sorted(shown - documented), [])
 

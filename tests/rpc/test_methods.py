@@ -129,9 +129,7 @@ class ChainTests(MethodCase):
         self.assertEqual(info["chain_id"], display(NETWORK.genesis.chain_id))
         self.assertEqual(info["supply"], Decimal(NETWORK.genesis.supply) / 10**8)
         self.assertTrue(info["initialblockdownload"])
-        self.assertEqual(
-            info["syncprogress"], {"blocks_per_second": Decimal("12.3"), "seconds_left": 7, "sources": 2}
-        )
+        self.assertEqual(info["syncprogress"], {"blocks_per_second": Decimal("12.3"), "seconds_left": 7, "sources": 2})
         self.assertEqual(self.call("getblockcount"), 1)
         self.assertEqual(self.call("getbestblockhash"), info["bestblockhash"])
 
