@@ -285,8 +285,8 @@ class ChainSync:
             self._queue.clear()
             self.wrong_chain(
                 f"the trusted chain has {display(fetched.header.previous)} at height {fetched.height - 1}, the data "
-                f"directory {display(self._host.participant.ledger.block_hash)}: it holds a false chain, or the trusted "
-                "hash is wrong"
+                f"directory {display(self._host.participant.ledger.block_hash)}: it holds a false chain, or the "
+                "trusted hash is wrong"
             )
             return
         fetched.source.disbelieve(self._host.now_ms())
