@@ -16,7 +16,8 @@ _LEVELS = {"error": "bold red", "warning": "yellow"}
 def screen(status: dict[str, Any]) -> RenderableType:
     """The whole screen."""
     title = f"TimeCoin {status['version']}   {status['network']}   chain {status['chain_id'][:16]}"
-    return Panel(Group(_figures(status), _alerts(status["alerts"])), title=title, title_align="left")
+    # Alerts first: what a short terminal cuts off is at the end.
+    return Panel(Group(_alerts(status["alerts"]), _figures(status)), title=title, title_align="left")
 
 
 def _figures(status: dict[str, Any]) -> Table:
