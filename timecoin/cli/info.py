@@ -26,7 +26,7 @@ def getinfo(node: Connection) -> str:
         f"Difficulty: {chain['difficulty']}",
         "",
         f"Network: in {network['connections_in']}, out {network['connections_out']}, total {network['connections']}",
-        f"Version: {network['subversion']}",
+        f"Version: {network['timecoin_version']}",
         f"Time offset (s): {network['timeoffset']}",
         f"Proxies: {', '.join(proxies) or 'n/a'}",
         f"Min tx relay fee rate (TIME/kvB): {network['relayfee']}",
@@ -40,7 +40,7 @@ def getinfo(node: Connection) -> str:
 def netinfo(node: Connection, with_peers: bool) -> str:
     """How many connections there are in each network, or each of them. Raises ``RpcFailure``, ``RpcUnreachable``."""
     network, peers = _ask(node, "getnetworkinfo"), _ask(node, "getpeerinfo")
-    rows = [f"{network['subversion']} on {_ask(node, 'getblockchaininfo')['network']}", ""]
+    rows = [f"timecoin {network['timecoin_version']} on {_ask(node, 'getblockchaininfo')['network']}", ""]
     if with_peers:
         rows += [*_columns(_peers(peers)), ""]
     rows += _columns(_counts(peers))
