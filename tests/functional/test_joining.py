@@ -7,18 +7,20 @@ from tests.functional.support import Devnet, FunctionalCase, Node, together, unt
 from tests.functional.test_agreement import agreed_chain
 
 EPOCH = 4
+UNBONDING = 3
+"""Epochs: who was away for longer is one that joins, and so is a fresh node of a network that is older."""
 
 
 class JoiningTests(FunctionalCase):
     async def test_a_late_follower_and_a_masternode_that_was_away(self) -> None:
-        net = self.devnet(4, EPOCH)
+        net = self.devnet(4, EPOCH, unbonding_epochs=UNBONDING)
         await net.up()
         away, others = net.nodes[3], net.nodes[:3]
         await away.stop()
         load = Load(net, rate=10, nodes=others)
         load.start(self)
-        start = await others[0].height()
-        await others[0].reaches(start + 3)
+        start = await others[0].epoch()
+        await until(lambda: self._reached(others[0], start + UNBONDING + 2), "it was away for long", 60)
         follower = await self._join(net, others)
         away.start()
         await net.votes([away])
@@ -28,8 +30,20 @@ class JoiningTests(FunctionalCase):
         await together(load.all_in(node, ("archived",)) for node in net.nodes)
         await agreed_chain(net.nodes, await others[0].height())
         await self._takes_part(net, away)
+        for node in (away, follower):
+            self._compared_peers(node)
         info = await follower.call("getconsensusinfo")
         self.assertEqual((None, False), (info["signer"], info["voting"]))
+
+    async def _reached(self, node: Node, epoch: int) -> bool:
+        return await node.epoch() >= epoch
+
+    def _compared_peers(self, node: Node) -> None:
+        """Before it believed anything."""
+        text = node.files.log.read_text(encoding="utf-8")
+        self.assertIn(f"is older than {UNBONDING} epochs", text)
+        self.assertIn("returning ends: the chain here leads to it", text)
+        self.assertNotIn("Traceback", text)
 
     async def _join(self, net: Devnet, others: list[Node]) -> Node:
         """A follower that knows one node finds all, and catches up while blocks go on."""

@@ -148,6 +148,11 @@ class Disk:
             self.importing = None
 
 
+def _last_closing(chain: StoredChain) -> Trusted:
+    header = [block.header for block in chain.blocks if block.header.closing][-1]
+    return Trusted(header, chain.state.previous_set)
+
+
 class Joiner:
     """The machine, its peers and its disk. Everything that is asked for happens at once, unless ``held``."""
 
@@ -159,8 +164,10 @@ class Joiner:
         now: int | None = None,
         disk: Disk | None = None,
         resume: bool = False,
+        own: StoredChain | None = None,
         **plan: Any,
     ) -> None:
+        """``own``: the chain that it has already, and is too old to be gone on with."""
         self.source = source
         genesis = source.chain.genesis
         self.params = replace(genesis.parameters, snapshot_epochs=EPOCHS)
@@ -170,6 +177,11 @@ class Joiner:
         self.origin = Trusted(block.header, state.previous_set)
         self.now = 1_000 * source.chain.state.last_closing_slot if now is None else now
         wanted = {"anchor": None, "genesis_will_do": False, "snapshot": True, "ahead_epochs": 2} | plan
+        if own is not None:
+            self.origin = _last_closing(own)
+            state = own.state
+            tip = Anchor(state.height, state.block_hash)
+            wanted |= {"snapshot": False, "ahead_epochs": 0, "own_epoch": state.epoch, "own_tip": tip}
         record = self.disk.store.unfinished_import() if resume else None
         resumed = None
         if record is not None:

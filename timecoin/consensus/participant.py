@@ -252,6 +252,13 @@ class Participant:
         self._settle_permit()
         self._after()
 
+    def hold(self, held: bool, now: int) -> None:
+        """Sign nothing as long as it is not known whether the chain here is the network's (protocol.md 10)."""
+        self._context.now = now
+        self.permit.held = held
+        self._settle_permit()
+        self._after()
+
     def _wake_at_slot(self) -> None:
         context = self._context
         context.emit(fx.WakeAt(context.slot_ms - context.params.seal_lead, None))

@@ -33,6 +33,8 @@ class SigningPermit:
         self._overridden = 0
         self.silent_until = silent_until
         self.exchanged = False
+        self.held = False
+        """Is the chain here too old to be gone on with before it is known what leads on from it (section 10)?"""
 
     def hear(self, operator_key: bytes, epoch: int, *, complete: bool = True) -> None:
         """A masternode, authenticated by its connection, told its open epoch.

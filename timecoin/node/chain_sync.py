@@ -84,6 +84,7 @@ class ChainSync:
         self.checkpoint: Anchor | None = None
         self.path: HeaderPath | None = None
         """The only blocks that may be adopted at its heights: below a trusted one, known by their hashes."""
+        self._held = False
         self.wrong_chain: Callable[[str], None] = lambda reason: None
         self._rivals = RivalBlocks(host, storage, self._backend, self._accuse)
 
@@ -97,8 +98,8 @@ class ChainSync:
 
     @property
     def syncing(self) -> bool:
-        """Is the chain here behind what peers have?"""
-        return self.best_height > self._host.participant.ledger.height + 1
+        """Is the chain here behind what peers have, or may it be?"""
+        return self._held or self.best_height > self._host.participant.ledger.height + 1
 
     @property
     def progress(self) -> Progress:
@@ -106,6 +107,12 @@ class ChainSync:
         tip, now = self._host.participant.ledger.height, self._host.now_ms()
         useful = sum(each.rate is not None and not each.rests(now) for each in self._sources.values())
         return self._meter.progress(tip, self.best_height, useful, now)
+
+    def hold(self, held: bool) -> None:
+        """Ask for nothing and adopt nothing, as it is not known yet whose blocks follow the chain here."""
+        self._held = held
+        if held:
+            self._queue.clear()
 
     # Peers
 
@@ -234,6 +241,8 @@ class ChainSync:
 
     def work(self) -> None:
         """Adopt what is here, check what came, ask for what is missing."""
+        if self._held:
+            return
         tip, now = self._host.participant.ledger.height, self._host.now_ms()
         self._rivals.applied()
         self._queue.drop_through(tip)

@@ -55,6 +55,7 @@ class Facade(GenesisFacts):
         storage: StorageService,
         consensus: ConsensusService,
         sync: ChainSync,
+        returning: Callable[[], str | None] = lambda: None,
         p2p: P2PService,
         reports: Reports,
         ticks: ReactorTickMonitor,
@@ -63,7 +64,7 @@ class Facade(GenesisFacts):
         super().__init__(genesis)
         self._storage = storage
         self._consensus = consensus
-        self._sync = sync
+        self._sync, self._returning = sync, returning
         self._p2p = p2p
         self._reports = reports
         self._ticks = ticks
@@ -131,6 +132,7 @@ class Facade(GenesisFacts):
             base=self._storage.chain.base,
             snapshots=tuple([each.height for each in self._storage.snapshots_held()]),
             progress=face.SyncInfo(progress.rate, progress.seconds_left, progress.sources),
+            returning=self._returning(),
         )
 
     def height_of(self, block_hash: Hash) -> Deferred[int | None]:
@@ -436,6 +438,8 @@ class Facade(GenesisFacts):
         if participant.signer is None:
             return "not a member of the current set"
         permit = participant.permit
+        if permit.held:
+            return "its chain is too old to be gone on with before it is known what leads on from it"
         if not permit.exchanged:
             return "has not exchanged state with a quorum since its start"
         if participant.ledger.epoch <= permit.silent_until:

@@ -99,6 +99,22 @@ class BlockReceiver(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """What stands before all of this while the chain here is too old to be gone on with (``node.returning``)."""
+
+    def connected(self, peer: Peer) -> None:
+        """A peer was admitted."""
+        ...
+
+    def lost(self, peer: Peer) -> None:
+        """A peer is gone."""
+        ...
+
+    def takes(self, view: PeerView, message: wire.Message) -> bool:
+        """Is a message not for anybody else?"""
+        ...
+
+
 class _Early(NamedTuple):
     """A message of the height, or for a bundle the epoch, after the present one."""
 
@@ -119,6 +135,7 @@ class Intake:
         self._gossip = gossip
         self._shelf = shelf
         self._blocks = blocks
+        self.guard: Guard | None = None
         self._ahead: deque[_Early] = deque()
         self._ahead_bytes = 0
         self._backlog = 0
@@ -155,6 +172,8 @@ class Intake:
 
     def _connected(self, peer: Peer) -> None:
         if peer.is_established:
+            if self.guard is not None:
+                self.guard.connected(peer)
             self._gossip.peer_connected(peer)
 
     def peer_lost(self, peer: Peer, reason: CloseReason) -> None:
@@ -163,6 +182,8 @@ class Intake:
         self._host.feed(lambda: self._lost(peer))
 
     def _lost(self, peer: Peer) -> None:
+        if self.guard is not None:
+            self.guard.lost(peer)
         view = self._gossip.view(peer)
         if view is not None:
             self._host.participant.finality.orphans.forget_source(peer.node_id)
@@ -175,7 +196,7 @@ class Intake:
 
     def _handle(self, peer: Peer, message: wire.Message) -> None:
         view = self._gossip.view(peer)
-        if view is not None:
+        if view is not None and not (self.guard is not None and self.guard.takes(view, message)):
             self._dispatch[type(message)](view, message)
 
     def _ignore(self, view: PeerView, message: wire.Message) -> None:

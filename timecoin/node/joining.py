@@ -169,6 +169,8 @@ class Joining(Service):
         self._store = DiskStore(storage)
         self.machine: SnapshotSync | None = None
         self.path: HeaderPath | None = None
+        self.settled = False
+        """Were there peers to find it out from?"""
         self.checkpoint: Anchor | None = chosen_anchor(settings.trust, genesis.network)
 
     # Life cycle
@@ -256,7 +258,7 @@ class Joining(Service):
 
     async def _take(self, outcome: Outcome) -> None:
         self.log.info("joining ends: {reason}", reason=outcome.reason)
-        self.path = outcome.path
+        self.path, self.settled = outcome.path, not outcome.alone
         if outcome.imported:
             self._store.show()
             return

@@ -33,11 +33,13 @@ class SnapshotSync:
         params: Parameters,
         origin: Trusted,
         plan: Plan,
-        store: JoinStore,
+        store: JoinStore | None,
         resumed: tuple[Importing, Manifest, Sequence[ClosingLink]] | None = None,
         now: int = 0,
     ) -> None:
-        """``origin`` is block 0 with S(1); ``resumed``: an import that an earlier run began."""
+        """``origin`` is block 0 with S(1), or the last closing block here with its set; ``resumed``: an import that an
+        earlier run began; ``store``: None if no snapshot is wanted.
+        """
         self._desk = Desk(origin.header.chain_id, now)
         self._course = Course(params, plan, store, self._desk)
         self._loading = Loading(self._course, lambda: self._search.begin_anew())
@@ -135,7 +137,7 @@ class SnapshotSync:
     @property
     def progress(self) -> Progress | None:
         """How far the present stage has come, where that can be told."""
-        if self.stage in (Stage.DESCENT, Stage.LINKING):
+        if self.stage in (Stage.DESCENT, Stage.LINKING, Stage.OWN):
             descent = None if self._search.ancestry is None else self._search.ancestry.descent
             return None if descent is None else self._measured("headers", *descent.progress)
         if self.stage is Stage.HEADERS:

@@ -21,7 +21,7 @@ from timecoin.primitives.signing import SignatureBackend, check_all
 
 
 class Rooted(NamedTuple):
-    """A closing block that the trusted one vouches for; ``link`` is None for block 0."""
+    """A closing block that the trusted one vouches for; ``link`` is None for one that was known before."""
 
     trusted: Trusted
     link: ClosingLink | None
@@ -31,7 +31,7 @@ class Ancestry:
     """The past of one trusted block."""
 
     def __init__(self, desk: Desk, anchor: Anchor, origin: Trusted, snapshot_epochs: int) -> None:
-        """``origin``: block 0 with its set."""
+        """``origin``: block 0, or another closing block that is known here, with its set."""
         self._desk, self.anchor, self._origin, self._snapshot_epochs = desk, anchor, origin, snapshot_epochs
         self.search = AnchorSearch(desk, anchor)
         self.descent: Descent | None = None
@@ -55,7 +55,7 @@ class Ancestry:
 
     def rooted(self, header: Header) -> Rooted | None:
         """A closing block that was reached, with its set and a commit; None: they are being fetched."""
-        if header.height == 0 and header.hash == self._origin.header.hash:
+        if header.hash == self._origin.header.hash:
             return Rooted(self._origin, None)
         found = self._rooted.get(header.height)
         if found is None and self._wanted is not header:

@@ -221,6 +221,7 @@ class Loading:
         self._preparation = None
         self._course.enter(Stage.BEGINNING)
         store, vouched = self._course.store, self._course.plan.anchor
+        assert store is not None
         self._desk.work(
             Work(
                 lambda _: store.begin(manifest, state, links, vouched),
@@ -264,7 +265,7 @@ class Loading:
 
     def _fetch_blocks(self) -> None:
         blocks, importing, store = self._blocks, self._importing, self._course.store
-        assert blocks is not None and importing is not None
+        assert blocks is not None and importing is not None and store is not None
         blocks.work()
         if blocks.is_complete:
             self._blocks = None

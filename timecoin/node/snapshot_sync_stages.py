@@ -42,6 +42,7 @@ class Stage(Enum):
     HEADERS = "following closing headers"
     AGREEMENT = "asking several peers for the newest closing header"
     REFUSED = "peers show different chains"
+    OWN = "following headers down to the chain here"
     OFFERS = "looking for snapshots"
     LINKING = "following headers down to a snapshot"
     MANIFEST = "fetching a snapshot's manifest"
@@ -56,20 +57,24 @@ class Stage(Enum):
 class Outcome:
     """``imported``: the chain is the snapshot's; else why not, and block sync is to do it. ``checkpoint``: the newest
     closing block that was found trustworthy: no other one of its height may be adopted. ``path``: the same of whatever
-    was found below the trusted block.
+    was found below the trusted block. ``alone``: nobody told anything. ``contradiction``: the chain here is not the
+    trusted block's, in a line for the operator.
     """
 
     imported: bool
     reason: str
     checkpoint: Anchor | None = None
     path: HeaderPath | None = None
+    alone: bool = False
+    contradiction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the operator wants. ``anchor``: a block that is trusted from outside; ``genesis_will_do``: the operator's
     word that block 0 is enough; ``snapshot``: whether to fetch one; ``ahead_epochs``: no joining unless peers are more
-    than so many epochs ahead of ``own_epoch``.
+    than so many epochs ahead of ``own_epoch``. ``own_tip``: there is a chain here that is too old to be gone on with on
+    the word of its own sets: what is looked for is what leads to it.
     """
 
     anchor: Anchor | None
@@ -77,12 +82,13 @@ class Plan:
     snapshot: bool
     ahead_epochs: int
     own_epoch: int = 1
+    own_tip: Anchor | None = None
 
 
 class Course:
     """How far joining has come: the present stage and since when, and the outcome in the end."""
 
-    def __init__(self, params: Parameters, plan: Plan, store: JoinStore, desk: Desk) -> None:
+    def __init__(self, params: Parameters, plan: Plan, store: JoinStore | None, desk: Desk) -> None:
         self.params, self.plan, self.store, self.desk = params, plan, store, desk
         self.stage = Stage.PEERS
         self.since = desk.now
@@ -99,9 +105,17 @@ class Course:
         """Go on with another stage, or begin this one again."""
         self.stage, self.since = stage, self.desk.now
 
-    def end(self, reason: str, trusted: Followed | None = None, *, imported: bool = False) -> None:
+    def end(
+        self,
+        reason: str,
+        trusted: Followed | None = None,
+        *,
+        imported: bool = False,
+        alone: bool = False,
+        contradiction: str | None = None,
+    ) -> None:
         """It is over; ``trusted`` is a chain that was proven or agreed on."""
         newest = None if trusted is None else trusted.newest.header
         checkpoint = None if newest is None or newest.height == 0 else Anchor(newest.height, newest.hash)
-        self.outcome = Outcome(imported, reason, checkpoint, self.path)
+        self.outcome = Outcome(imported, reason, checkpoint, self.path, alone, contradiction)
         self.enter(Stage.ENDED)

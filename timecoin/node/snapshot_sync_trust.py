@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from timecoin.ledger.closing_chain import ClosingLink, Trusted
+from timecoin.ledger.closing_chain import Anchor, ClosingLink, Trusted
 from timecoin.node.anchor import describe, is_recent
+from timecoin.node.header_path import HeaderPath
 from timecoin.node.snapshot_sync_ancestry import Ancestry
 from timecoin.node.snapshot_sync_desk import JoinPeer
 from timecoin.node.snapshot_sync_headers import Followed, Follower
 from timecoin.node.snapshot_sync_opinions import Opinions
 from timecoin.node.snapshot_sync_stages import SETTLE_MS, Course, Stage
 from timecoin.p2p import messages as wire
+from timecoin.primitives.hashes import display
 
 OTHERS_MS = 10_000
 """For so long others are waited for before less than three decide that there is nothing to join."""
@@ -21,6 +23,8 @@ GROUPS = 3
 """Network groups that have to agree where no block is trusted from outside."""
 GROUPS_WAIT_MS = 20_000
 """For so long more groups are waited for; then those that there are have to do."""
+RETURN_WAIT_MS = 20_000
+"""Who has a chain hears peers for so long, before they decide that nobody is ahead of it."""
 ASK_AGAIN_MS = 60_000
 DESCENT_STALL_MS = 180_000
 """No header below the trusted block for so long: blocks are fetched instead."""
@@ -30,7 +34,9 @@ class ChainSearch:
     """The stages up to a chain that is proven or agreed on, of which ``found(chain)`` is told."""
 
     def __init__(self, course: Course, origin: Trusted, found: Callable[[Followed, Ancestry | None], None]) -> None:
-        """``origin`` is block 0 with S(1); ``found`` is given what is known of the blocks below the chain, too."""
+        """``origin`` is block 0 with S(1), or the last closing block here; ``found`` is given what is known of the
+        blocks below the chain, too.
+        """
         self._course, self._origin, self._found = course, origin, found
         self._desk, self._plan, self._params = course.desk, course.plan, course.params
         self.ancestry: Ancestry | None = None
@@ -40,13 +46,14 @@ class ChainSearch:
         self._follower: Follower
         self.instead: Callable[[], None] | None = None
         """What is done when there are peers, if no chain is to be searched for."""
+        self._told = -ASK_AGAIN_MS
         self.report: tuple[str, ...] = ()
         """While peers show different chains: who said what."""
         self._begin_chain(origin, None)
 
     def begin_anew(self) -> None:
         """Search for a chain from the beginning."""
-        self.instead = None
+        self.instead = self.ancestry = None
         self._begin_chain(self._origin, None)
         self._course.enter(Stage.PEERS)
 
@@ -74,11 +81,11 @@ class ChainSearch:
         peers = self._desk.peers.values()
         if self._course.waited < SETTLE_MS or not any(peer.epoch for peer in peers):
             # What was begun is a lot to throw away, and a chain without a block no reason to hurry.
-            if self._course.waited > ALONE_MS and self.instead is None:
-                self._course.end("no peer tells its epoch" if peers else "no peer answers")
+            if self._course.waited > ALONE_MS and self.instead is None and self._plan.own_tip is None:
+                self._course.end("no peer tells its epoch" if peers else "no peer answers", alone=True)
             return
         # A liar's word is enough to go and see: its headers will tell. It is not enough to leave it.
-        if self.instead is not None or self._is_behind(max(peer.epoch for peer in peers)):
+        if self.instead is not None or self._is_behind(max(peer.epoch for peer in peers)) or self._leads_on:
             self._begin()
         elif self._have_enough_told:
             self._course.end("the chain here is not far behind")
@@ -86,8 +93,15 @@ class ChainSearch:
     @property
     def _have_enough_told(self) -> bool:
         """Have some told how far they are, or had the time for it?"""
+        if self._plan.own_tip is not None:
+            return self._course.waited > RETURN_WAIT_MS
         told = sum(peer.epoch > 0 for peer in self._desk.peers.values())
         return told >= GROUPS or self._course.waited > OTHERS_MS
+
+    @property
+    def _leads_on(self) -> bool:
+        """Does the operator know of a block above the chain here, whatever peers say?"""
+        return self._plan.own_tip is not None and self._plan.anchor is not None
 
     def _is_behind(self, epoch: int) -> bool:
         return epoch - self._plan.own_epoch > self._plan.ahead_epochs
@@ -101,7 +115,8 @@ class ChainSearch:
             self.ancestry = Ancestry(self._desk, self._plan.anchor, self._origin, epochs)
             self._course.enter(Stage.ANCHOR)
         else:
-            self._desk.note("no trusted block is given: joining from the genesis block", loud=True)
+            since = "the genesis block" if self._plan.own_tip is None else "the chain here, which is old"
+            self._desk.note(f"no trusted block is given: joining from {since}", loud=True)
             self._course.enter(Stage.HEADERS)
 
     def _begin_chain(self, origin: Trusted, link: ClosingLink | None) -> None:
@@ -126,8 +141,20 @@ class ChainSearch:
         if rooted is not None:
             self._begin_chain(*rooted)
             self._course.enter(Stage.HEADERS)
-        elif not self._desk.working and self._desk.now - ancestry.moved_at > DESCENT_STALL_MS:
-            self._course.end("the headers below the trusted block do not come")
+        elif self._is_stalled(ancestry):
+            if self._plan.own_tip is not None:
+                self._begin_descent_anew()
+            else:
+                self._course.end("the headers below the trusted block do not come")
+
+    def _is_stalled(self, ancestry: Ancestry) -> bool:
+        since = max(self._course.since, ancestry.moved_at)
+        return not self._desk.working and self._desk.now - since > DESCENT_STALL_MS
+
+    def _begin_descent_anew(self) -> None:
+        # Nothing else will do: without them old keys could lead astray until the trusted block.
+        self._desk.note("the headers down to the chain here do not come: beginning anew", loud=True)
+        self.begin_anew()
 
     def _rank(self, peer: JoinPeer) -> int:
         return 0 if self.ancestry is None else self.ancestry.search.rank(peer)
@@ -153,10 +180,32 @@ class ChainSearch:
 
     def _has_newest(self, newer: Sequence[JoinPeer]) -> bool:
         """Is all followed that anybody shows? Who claims more and did not answer does not count, if others did."""
+        if self._plan.own_tip is not None and not self.chain.links:
+            return self._is_nobody_ahead()
         if not newer:
             return any(peer.epoch for peer in self._desk.peers.values())
         reached = self.chain.epoch + 1
         return any(0 < peer.epoch <= reached and not peer.failures for peer in self._desk.peers.values())
+
+    def _is_nobody_ahead(self) -> bool:
+        """Peers that claim more show nothing that follows from the chain here: are those more who claim no more?
+
+        They may all have begun later, and then somebody alone that shares our past would be a liar.
+        """
+        reached, now = self.chain.epoch + 1, self._desk.now
+        peers = [each for each in self._desk.peers.values() if each.epoch and self._rank(each) < 2]
+        ahead = {each.group for each in peers if each.epoch > reached}
+        if len({each.group for each in peers if each.epoch <= reached} - ahead) > len(ahead):
+            return True
+        if ahead and self._course.waited > RETURN_WAIT_MS and now - self._told > ASK_AGAIN_MS:
+            self._told = now
+            self._desk.note(
+                "peers are ahead, but none shows closing headers that follow from the chain here. If all began after "
+                "it, begin with an empty data directory, with the keys; or set [sync] trusted to a recent block",
+                loud=True,
+            )
+            self._ended.clear()
+        return False
 
     def _headers_followed(self) -> None:
         proven = self._is_proven()
@@ -224,6 +273,8 @@ class ChainSearch:
         if self._course.waited > ASK_AGAIN_MS:
             self.report = ()
             self._opinions = None
+            if self._plan.anchor is None:
+                self.ancestry = None
             self._begin_chain(self.chain.trusted[0], self.chain.links[0] if self._has_base_link else None)
             self._course.enter(Stage.HEADERS)
 
@@ -233,10 +284,52 @@ class ChainSearch:
 
     def _trust_chain(self) -> None:
         self._opinions = None
-        if self._plan.snapshot:
+        if self._plan.own_tip is not None:
+            newest = self.chain.newest.header
+            if self.ancestry is None:
+                anchor = Anchor(newest.height, newest.hash)
+                self.ancestry = Ancestry(self._desk, anchor, self._origin, self._params.snapshot_epochs)
+            self._course.enter(Stage.OWN)
+        elif self._plan.snapshot:
             self._found(self.chain, self.ancestry)
         else:
             self._course.end("blocks are fetched, not a snapshot", self.chain)
+
+    def _descend_to_own(self) -> None:
+        """Its hashes tell whether the chain here leads to the one that is believed, and which blocks lie between."""
+        ancestry, tip = self.ancestry, self._plan.own_tip
+        assert ancestry is not None and tip is not None
+        ancestry.work()
+        if ancestry.descent is not None:
+            ancestry.descent.seek(tip.height)
+            if ancestry.descent.is_there:
+                self._compare_own(ancestry.descent.path, tip)
+                return
+        if self._is_stalled(ancestry):
+            self._begin_descent_anew()
+
+    def _compare_own(self, path: HeaderPath, tip: Anchor) -> None:
+        theirs = path.hash_at(tip.height)
+        if theirs == tip.block_hash:
+            self._course.path = path
+            self._course.end("the chain here leads to it", self.chain)
+            return
+        other = f"at height {tip.height} the chain here has {display(tip.block_hash)}"
+        if theirs is not None:
+            other += f", the other {display(theirs)}"
+        if self._plan.anchor is not None:
+            block = describe(self._plan.anchor)
+            self._course.end(
+                "another chain", contradiction=f"the chain here does not lead to the trusted {block}: {other}"
+            )
+        else:
+            self.report = (other,)
+            self._desk.note(
+                f"peers agree on another chain than the one here: {other}. None is chosen. Ask people you trust for a "
+                "recent block and set [sync] trusted",
+                loud=True,
+            )
+            self._course.enter(Stage.REFUSED)
 
 
 _STEPS = {
@@ -246,4 +339,5 @@ _STEPS = {
     Stage.HEADERS: ChainSearch._follow_headers,
     Stage.AGREEMENT: ChainSearch._agree,
     Stage.REFUSED: ChainSearch._ask_again,
+    Stage.OWN: ChainSearch._descend_to_own,
 }

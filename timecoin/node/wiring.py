@@ -21,6 +21,7 @@ from timecoin.consensus.identity import OperatorIdentity
 from timecoin.ledger.genesis import Genesis, GenesisError
 from timecoin.node import halt_proof, settings_bindings
 from timecoin.node.address_service import AddressService
+from timecoin.node.anchor import chosen_anchor
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.coin_scans import CoinScans
 from timecoin.node.config import Config, ConfigError
@@ -41,6 +42,7 @@ from timecoin.node.p2p_settings import p2p_config
 from timecoin.node.proofs import ProofSource
 from timecoin.node.readiness import Readiness
 from timecoin.node.reports import Reports
+from timecoin.node.returning import Returning
 from timecoin.node.root import Child, RootService, StartRefused, Step
 from timecoin.node.rpc_options import rpc_options
 from timecoin.node.settings import Settings
@@ -185,6 +187,7 @@ class Node:
         self.consensus: ConsensusService
         self.sync: ChainSync
         self.intake: Intake
+        self.returning: Returning
         self.membership: Membership
         self.p2p: P2PService
         self.facade: Facade
@@ -317,12 +320,30 @@ class Node:
         self.intake.add_handlers(SnapshotServing(self.storage).handlers)
         self.consensus.offer = lambda tx: self.intake.offer(tx, None)
         self.consensus.bad_block = self.sync.bad_block
-        self.consensus.ticked = self.sync.tick
+        self.intake.guard = self.returning = self._make_returning()
+        self.consensus.ticked = self._ticked
         self.sync.checkpoint, self.sync.wrong_chain = self.joining.checkpoint, self.root.abort
         self.sync.path = self.joining.path
         self.consensus.height_opened = self._height_opened
         self.consensus.epoch_opened = self._epoch_opened
         return self.consensus
+
+    def _make_returning(self) -> Returning:
+        return Returning(
+            self.consensus,
+            self.storage,
+            self.sync,
+            self._backend,
+            self._config.sync.trusted,
+            chosen_anchor(self._config.sync.trusted, self._genesis.network),
+            self.root.abort,
+            private=self._genesis.network_info.allows_private_addresses,
+            covers_fresh=not self.joining.settled,
+        )
+
+    def _ticked(self) -> None:
+        self.sync.tick()
+        self.returning.tick()
 
     def _operator_identity(self) -> OperatorIdentity | None:
         masternode = self._config.masternode
@@ -409,6 +430,7 @@ class Node:
             storage=self.storage,
             consensus=self.consensus,
             sync=self.sync,
+            returning=lambda: self.returning.state,
             p2p=self.p2p,
             reports=self.reports,
             ticks=self.ticks,

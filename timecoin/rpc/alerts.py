@@ -52,6 +52,9 @@ def _of_consensus(node: NodeFacade) -> Iterator[Alert]:
     if info.masternode_id is not None and info.connected_power < quorum:
         text = f"connected masternodes hold {info.connected_power} of {tip.current.total} power, a quorum is {quorum}"
         yield _error("no-quorum", text)
+    if chain.returning is not None:
+        text = "the chain here is older than the unbonding time: nothing is adopted or signed before it is known what "
+        yield _error("old-chain", f"{text}leads on from it: {chain.returning}")
     if chain.syncing:
         yield _warning("syncing", f"at block {tip.height} of {max(chain.best_height, tip.height)}")
     late = node.now_ms() - info.next_slot * 1_000

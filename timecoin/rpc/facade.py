@@ -139,7 +139,8 @@ class ChainInfo:
     """How far the chain here has come: ``best_height`` is the network's, as far as one peer cannot make it up.
 
     All blocks from ``base`` on are here; it is above 0 when the chain was joined with a snapshot. ``snapshots`` are
-    the heights of those that are held for others, newest first.
+    the heights of those that are held for others, newest first. ``returning``: how far it is found out what leads on
+    from a chain that is too old to be gone on with; None when it is not.
     """
 
     best_height: int
@@ -149,6 +150,7 @@ class ChainInfo:
     base: int = 0
     snapshots: tuple[int, ...] = ()
     progress: SyncInfo = SyncInfo(None, None, 0)
+    returning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
