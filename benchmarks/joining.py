@@ -32,10 +32,11 @@ from timecoin.ledger.linked import check_linked
 from timecoin.ledger.snapshot_chunk import check_chunk
 from timecoin.ledger.snapshot_manifest import Manifest
 from timecoin.node.snapshot_making import PAUSE
+from timecoin.node.snapshot_sync_descent import descend
 from timecoin.node.storage_service import committed_block
 from timecoin.node.wiring import SWITCH_INTERVAL
 from timecoin.primitives.amounts import COIN
-from timecoin.primitives.block import EMPTY_COMMIT, Block, Commit
+from timecoin.primitives.block import EMPTY_COMMIT, HEADER_SIZE, Block, Commit, Header
 from timecoin.primitives.signing import check_all
 from timecoin.primitives.transaction import OutPoint, Transaction, TxOutput
 from timecoin.storage.chain import ChainStore
@@ -262,6 +263,16 @@ def _lateness(until: float, on: Callable[[], bool]) -> list[float]:
     return found
 
 
+def header_cost(pairs: list[tuple[bytes, bytes]], rounds: int = 200) -> float:
+    """Microseconds of CPU for one header on the way down from a trusted block."""
+    headers = [block[:HEADER_SIZE] for block, _ in reversed(pairs)]
+    top = Header.decode(headers[0])
+    began = time.process_time()
+    for _ in range(rounds):
+        descend((top.height, top.hash), headers)
+    return round((time.process_time() - began) * 1e6 / rounds / len(headers), 1)
+
+
 def compare(one: ChainStore, other: ChainStore) -> None:
     """Both stores hold the same coins and the same state."""
     with one.snapshot() as left, other.snapshot() as right:
@@ -296,6 +307,7 @@ def measure(cache: Path, coins: int) -> dict[str, Any]:
 
 def _result(manifest: Manifest, pairs: list[tuple[bytes, bytes]], blocks: Times, snapshot: Times) -> dict[str, Any]:
     return {
+        "header_us": header_cost(pairs),
         "coins": manifest.coins,
         "blocks": len(pairs),
         "block_bytes": sum(len(block) + len(commit) for block, commit in pairs),

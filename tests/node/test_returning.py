@@ -20,6 +20,7 @@ from timecoin.node import consensus_service, storage_service
 from timecoin.node.anchor import TrustSetting
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.consensus_service import ConsensusService
+from timecoin.node.header_path import HeaderPath
 from timecoin.node.intake import Intake
 from timecoin.node.reports import Reports
 from timecoin.node.returning import Returning
@@ -269,6 +270,17 @@ class NotCalledForTest(ReturningCase):
         self.connect(present(), 1, 2, 3)
         self.assertTrue(self.returning.is_on)
         self.run_clock(30)
+        self.assertCaughtUp()
+
+    def test_joining_found_out_already_what_leads_on(self) -> None:
+        self.start(past())
+        blocks = present().blocks
+        self.sync.path = HeaderPath(blocks[-1].header)
+        for block in blocks[-2 : past().state.height - 1 : -1]:
+            self.sync.path.add(block.header.hash)
+        self.connect(present(), 1)
+        self.assertFalse(self.returning.is_on)
+        self.run_clock(10)
         self.assertCaughtUp()
 
     def test_again_after_it_was_cut_off(self) -> None:

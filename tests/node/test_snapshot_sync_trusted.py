@@ -15,6 +15,7 @@ from tests.ledger import builders
 from tests.node.joiners import EPOCHS, Disk, Joiner, Server, Source
 from tests.storage.joined import StoredChain, grow
 from timecoin.ledger.closing_chain import Anchor, ClosingLink
+from timecoin.ledger.snapshot_manifest import Head
 from timecoin.node import snapshot_sync_descent
 from timecoin.node.snapshot_sync_ancestry import check_rooted
 from timecoin.node.snapshot_sync_anchor import ASK_LACKING_MS, ASK_OTHERS_MS, TELL_MS
@@ -253,6 +254,16 @@ class LiarTest(TrustedCase):
         asked = min(each.through for each in server.asked if isinstance(each, wire.GetHeaders))
         self.assertGreater(asked, self.source.manifest.height + 2)
 
+    def test_offers_of_false_snapshots_without_end(self) -> None:
+        """Who has the trusted block is dropped for one; others are heard no more. So it gets to blocks in time."""
+        for height, dropped in ((self.anchor().height, 1), (-1, 0)):
+            offers = EndlessOffers(self.source.manifest.head, height)
+            joiner, liar = self.joiner(), Server("a liar", self.source, offers)
+            joiner.add(liar, Server("honest", self.source, no_snapshots))
+            outcome = joiner.run()
+            self.assertEqual(outcome.reason, "no peer holds a snapshot of the chain")
+            self.assertEqual(len(joiner.dropped), dropped)
+
     def test_more_headers_than_asked_for(self) -> None:
         def lie(server: Server, message: wire.Message) -> Said:
             if not isinstance(message, wire.GetHeaders):
@@ -365,6 +376,26 @@ def fork_chain() -> StoredChain:
 
 
 # Lies
+
+
+class EndlessOffers:
+    """Each time another block of the snapshot's height; ``shown``: it has headers from there on only."""
+
+    def __init__(self, head: Head, shown: int) -> None:
+        self._head, self._shown, self._count = head, shown, 0
+
+    def __call__(self, server: Server, message: wire.Message) -> Said:
+        if isinstance(message, wire.GetSnapshots):
+            self._count += 1
+            head = self._head._replace(block_hash=bytes([self._count]) * 32)
+            return [wire.Snapshots((wire.SnapshotHead(bytes([self._count]) * 32, head.encode()),))]
+        if isinstance(message, wire.GetHeaders) and message.through != self._shown:
+            return [wire.Headers(message.through, ())]
+        return None
+
+
+def no_snapshots(server: Server, message: wire.Message) -> Said:
+    return [wire.Snapshots(())] if isinstance(message, wire.GetSnapshots) else None
 
 
 def headers_of(server: Server, message: wire.GetHeaders) -> list[bytes]:

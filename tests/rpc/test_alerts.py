@@ -31,6 +31,11 @@ class AlertsTest(SynchronousTestCase):
     def test_none_when_all_is_well(self) -> None:
         self.assertEqual(self.found(), [])
 
+    def test_a_chain_that_is_too_old_to_be_gone_on_with(self) -> None:
+        self.change("chain", lambda info: replace(info, returning="looking for peers"))
+        self.assertEqual(self.found(), [("error", "old-chain")])
+        self.assertIn("looking for peers", alerts(self.node)[0]["text"])
+
     def test_a_silent_masternode(self) -> None:
         self.change("consensus", lambda info: replace(info, abstains="its journal is not complete"))
         self.assertEqual(self.found(), [("error", "silent")])

@@ -244,7 +244,7 @@ class StorageSection:
 
 @dataclass(frozen=True, slots=True)
 class SyncSection:
-    """How a node with a fresh data directory joins the network."""
+    """How a node joins the network: with a fresh data directory, or after it was away for long."""
 
     mode: str = key(
         "auto",
@@ -260,9 +260,9 @@ class SyncSection:
     trusted: TrustSetting = key(
         "",
         kinds.trusted_block(),
-        "A closing block that you have from people you trust, for a node that joins a network older than its unbonding "
-        "time; genesis: the genesis block is enough. Empty: the one that comes with the release, or else the word of "
-        "peers, if they agree.",
+        "A recent block that you have from people you trust, such as the newest of an explorer, for a node that joins "
+        "a network older than its unbonding time or was away for longer than that; genesis: the genesis block is "
+        "enough. Empty: the one that comes with the release, or else the word of peers, if they agree.",
     )
 
 

@@ -255,10 +255,10 @@ def _pinned(text: str) -> PinnedPeer:
 
 
 def trusted_block() -> Kind[TrustSetting]:
-    """``HEIGHT:HASH`` of a closing block, ``genesis`` or nothing."""
+    """``HEIGHT:HASH`` of a block, ``genesis`` or nothing."""
     return Kind(
         lambda text, base: parse_trust(text),
-        "HEIGHT:HASH of a closing block (hash: 64 hex digits), genesis, or empty",
+        "HEIGHT:HASH of a block (hash: 64 hex digits), genesis, or empty",
     )
 
 

@@ -125,6 +125,10 @@ class Returning:
         own = 0 if participant.signer is None else participant.members.members[participant.signer].power
         if self._trust.genesis or participant.members.is_quorum(own) or not (ledger.height or self._covers_fresh):
             return False
+        path = self._sync.path
+        if path is not None and path.highest > ledger.height and path.hash_at(ledger.height) == ledger.block_hash:
+            # Joining found it out, on the way to a snapshot that is older than the trusted block.
+            return False
         closed = ledger.epoch - 1
         return not is_recent(participant.params, closed, ledger.last_closing_slot, closed, self._host.now_ms())
 

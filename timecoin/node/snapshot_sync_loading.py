@@ -135,7 +135,7 @@ class Loading:
         if descent.is_there:
             header = descent.closings.get(offer.head.height)
             if header is None or header.hash != offer.head.block_hash:
-                self._no_ancestor(offer, "its block is not below the trusted one")
+                self._foreign(offer, ancestry)
                 return
             self._rooted = ancestry.rooted(header)
             if self._rooted is not None:
@@ -149,8 +149,19 @@ class Loading:
         """Two are kept, and the next may be late by as much as is between them."""
         return trusted.epoch - 3 * self._course.params.snapshot_epochs - 1
 
+    def _foreign(self, offer: Offer, ancestry: Ancestry) -> None:
+        """Who has the trusted block lies; who has not may be of another chain in good faith."""
+        assert self._offers is not None
+        for peer in self._offers.holders(offer):
+            if ancestry.search.rank(peer) == 0:
+                self._desk.drop(peer, f"a false snapshot: block {offer.head.height} is another one")
+                self.lost(peer)
+                ancestry.lost(peer)
+            else:
+                self._offers.mute(peer)
+        self._no_ancestor(offer, "its block is not below the trusted one")
+
     def _no_ancestor(self, offer: Offer, reason: str) -> None:
-        # Who offers it may be of another chain in good faith, as its operator trusts another block.
         assert self._offers is not None
         self._offers.refuse(offer)
         self._give_up(reason)

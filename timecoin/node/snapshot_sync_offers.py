@@ -40,6 +40,7 @@ class Offers:
         self._stalls: dict[bytes, int] = {}
         self._tried: Offer | None = None
         self._named: set[bytes] = set()
+        self._muted: set[bytes] = set()
 
     def work(self, again_after_ms: int = 10_000) -> None:
         """Ask all peers, now and then again: they make new ones and forget old ones."""
@@ -54,6 +55,8 @@ class Offers:
             offers = [Offer(*each, read_head(each.head)) for each in message.held]
         except BadManifest as error:
             self._desk.drop(peer, f"a malformed snapshot: {error}")
+            return
+        if peer.key in self._muted:
             return
         # One of a block that is not followed may be newer than our headers: no offence.
         self._held[peer.key] = tuple([each for each in offers if self._is_known(each.head)])
@@ -71,6 +74,11 @@ class Offers:
         """It was found to be false: nobody's word for it counts; who offered it."""
         self._false.add(offer)
         return self.holders(offer)
+
+    def mute(self, peer: JoinPeer) -> None:
+        """Listen to its offers no more, as it is of another chain: else it could keep us looking for ever."""
+        self._muted.add(peer.key)
+        self._held[peer.key] = ()
 
     def trying(self, offer: Offer) -> None:
         """It is being fetched."""
@@ -116,3 +124,4 @@ class Offers:
         """A peer is gone."""
         self._asked.pop(peer.key, None)
         self._held.pop(peer.key, None)
+        self._muted.discard(peer.key)
