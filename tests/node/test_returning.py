@@ -77,7 +77,7 @@ class ReturningCase(SynchronousTestCase):
         self.pools = Pools(self, storage_service), Pools(self, consensus_service)
         self.aborts: list[str] = []
 
-    def start(self, own: StoredChain, trust: TrustSetting | None = None, *, settled: bool = True) -> None:
+    def start(self, own: StoredChain, trust: TrustSetting | None = None) -> None:
         genesis = own.genesis
         uris = [file_uri(self.path / name) for name in ("blocks.fs", "coins.fs")]
         self.storage = StorageService(self.clock, genesis, self.path, *uris, merge_keys=300, pack_hours=0)
@@ -111,7 +111,6 @@ class ReturningCase(SynchronousTestCase):
             trust.anchor,
             self.aborts.append,
             private=True,
-            covers_fresh=not settled,
         )
         self.intake.guard = self.returning
         self.consensus.ticked = self.tick
@@ -236,6 +235,26 @@ class BackTest(ReturningCase):
         self.assertEqual([type(each) for each in answers], [wire.Headers, wire.Blocks])
 
 
+class FreshTest(ReturningCase):
+    """All blocks of an old network: from block 0 the same holds."""
+
+    def test_of_which_joining_found_out_nothing(self) -> None:
+        self.start(grow(0))
+        self.connect(present(), 1, 2, 3)
+        self.assertTrue(self.returning.is_on)
+        self.run_clock(30)
+        self.assertCaughtUp()
+
+    def test_blocks_up_to_what_joining_found(self) -> None:
+        """Old keys cannot lead it astray on the way there."""
+        tip = present().state
+        self.start(grow(0), TrustSetting(Anchor(tip.height, tip.block_hash)))
+        self.connect(false_past(), 1, 2, 3)
+        self.connect(present(), 5)
+        self.run_clock(30)
+        self.assertCaughtUp()
+
+
 class StoodStillTest(ReturningCase):
     """A network that nobody kept up goes on by itself."""
 
@@ -259,18 +278,6 @@ class NotCalledForTest(ReturningCase):
         self.start(past(), TrustSetting(genesis=True))
         self.connect(present(), 1)
         self.assertFalse(self.returning.is_on)
-
-    def test_a_fresh_directory_that_joining_looked_after(self) -> None:
-        self.start(grow(0))
-        self.connect(present(), 1)
-        self.assertFalse(self.returning.is_on)
-
-    def test_a_fresh_directory_of_which_it_found_out_nothing(self) -> None:
-        self.start(grow(0), settled=False)
-        self.connect(present(), 1, 2, 3)
-        self.assertTrue(self.returning.is_on)
-        self.run_clock(30)
-        self.assertCaughtUp()
 
     def test_joining_found_out_already_what_leads_on(self) -> None:
         self.start(past())

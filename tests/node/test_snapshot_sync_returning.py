@@ -165,7 +165,7 @@ class NobodyAheadTest(ReturnCase):
         self.assertIsNone(joiner.machine.outcome)
         joiner.wait(2)
         outcome = joiner.run()
-        self.assertEqual((outcome.alone, outcome.path, outcome.checkpoint), (False, None, None))
+        self.assertEqual((outcome.path, outcome.checkpoint), (None, None))
 
     def test_somebody_who_is_ahead_comes_in_time(self) -> None:
         joiner = self.returning()

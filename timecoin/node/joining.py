@@ -169,8 +169,8 @@ class Joining(Service):
         self._store = DiskStore(storage)
         self.machine: SnapshotSync | None = None
         self.path: HeaderPath | None = None
-        self.settled = False
-        """Were there peers to find it out from?"""
+        self.found: Anchor | None = None
+        """The newest closing block that was proven or agreed on."""
         self.checkpoint: Anchor | None = chosen_anchor(settings.trust, genesis.network)
 
     # Life cycle
@@ -258,7 +258,10 @@ class Joining(Service):
 
     async def _take(self, outcome: Outcome) -> None:
         self.log.info("joining ends: {reason}", reason=outcome.reason)
-        self.path, self.settled = outcome.path, not outcome.alone
+        self.path = outcome.path
+        if outcome.imported or self._storage.ledger_height == 0:
+            # The word of peers alone does not weigh more than a chain that was here before.
+            self.found = outcome.checkpoint
         if outcome.imported:
             self._store.show()
             return
@@ -295,6 +298,12 @@ class Joining(Service):
 
     def _now(self) -> int:
         return int(self._reactor.seconds() * 1000)
+
+    @property
+    def newest_trusted(self) -> Anchor | None:
+        """The operator's block, or what was found, if that is newer."""
+        known = [each for each in (self.checkpoint, self.found) if each is not None]
+        return max(known, key=lambda each: each.height, default=None)
 
     # The state machine's surroundings
 

@@ -7,8 +7,9 @@ so that the node adopts nothing and signs nothing; it answers them, and readers,
 joining finds out which chain is to be believed, and the hashes of the blocks that lead from the tip here to it; block
 sync takes no others.
 
-It begins at the start, and when the first peer comes after there was none. Not where the own key alone is a quorum, as
-then nobody else can have signed; nor if the operator trusts the genesis block.
+It begins at the start, and when the first peer comes after there was none; a fresh node that fetches all blocks of an
+old network, or those above a snapshot, goes through it, too, from what joining found. Not where the own key alone is a
+quorum, as then nobody else can have signed; nor if the operator trusts the genesis block.
 """
 
 from __future__ import annotations
@@ -92,15 +93,12 @@ class Returning:
         abort: Callable[[str], None],
         *,
         private: bool,
-        covers_fresh: bool,
     ) -> None:
-        """``anchor`` is the operator's block, or the release's; ``private``: peers without routable addresses count by
-        their keys; ``abort(reason)`` ends the node, when the chain here is not the trusted block's; ``covers_fresh``:
-        also where there is only block 0, as joining found out nothing.
+        """``anchor`` is the operator's block, the release's, or what joining found; ``private``: peers without routable
+        addresses count by their keys; ``abort(reason)`` ends the node, when the chain here is not the trusted block's.
         """
         self._host, self._chain, self._sync, self._backend = host, chain, sync, backend
         self._trust, self._anchor, self._abort, self._private = trust, anchor, abort, private
-        self._covers_fresh = covers_fresh
         self._machine: SnapshotSync | None = None
         self._peers: dict[bytes, Peer] = {}
         self._round = 0
@@ -123,7 +121,7 @@ class Returning:
     def _is_called_for(self) -> bool:
         participant, ledger = self._host.participant, self._host.participant.ledger
         own = 0 if participant.signer is None else participant.members.members[participant.signer].power
-        if self._trust.genesis or participant.members.is_quorum(own) or not (ledger.height or self._covers_fresh):
+        if self._trust.genesis or participant.members.is_quorum(own):
             return False
         path = self._sync.path
         if path is not None and path.highest > ledger.height and path.hash_at(ledger.height) == ledger.block_hash:

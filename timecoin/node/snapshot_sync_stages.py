@@ -57,7 +57,7 @@ class Stage(Enum):
 class Outcome:
     """``imported``: the chain is the snapshot's; else why not, and block sync is to do it. ``checkpoint``: the newest
     closing block that was found trustworthy: no other one of its height may be adopted. ``path``: the same of whatever
-    was found below the trusted block. ``alone``: nobody told anything. ``contradiction``: the chain here is not the
+    was found below the trusted block. ``contradiction``: the chain here is not the
     trusted block's, in a line for the operator.
     """
 
@@ -65,7 +65,6 @@ class Outcome:
     reason: str
     checkpoint: Anchor | None = None
     path: HeaderPath | None = None
-    alone: bool = False
     contradiction: str | None = None
 
 
@@ -111,11 +110,10 @@ class Course:
         trusted: Followed | None = None,
         *,
         imported: bool = False,
-        alone: bool = False,
         contradiction: str | None = None,
     ) -> None:
         """It is over; ``trusted`` is a chain that was proven or agreed on."""
         newest = None if trusted is None else trusted.newest.header
         checkpoint = None if newest is None or newest.height == 0 else Anchor(newest.height, newest.hash)
-        self.outcome = Outcome(imported, reason, checkpoint, self.path, alone, contradiction)
+        self.outcome = Outcome(imported, reason, checkpoint, self.path, contradiction)
         self.enter(Stage.ENDED)

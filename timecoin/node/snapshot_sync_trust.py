@@ -82,7 +82,7 @@ class ChainSearch:
         if self._course.waited < SETTLE_MS or not any(peer.epoch for peer in peers):
             # What was begun is a lot to throw away, and a chain without a block no reason to hurry.
             if self._course.waited > ALONE_MS and self.instead is None and self._plan.own_tip is None:
-                self._course.end("no peer tells its epoch" if peers else "no peer answers", alone=True)
+                self._course.end("no peer tells its epoch" if peers else "no peer answers")
             return
         # A liar's word is enough to go and see: its headers will tell. It is not enough to leave it.
         if self.instead is not None or self._is_behind(max(peer.epoch for peer in peers)) or self._leads_on:

@@ -21,7 +21,6 @@ from timecoin.consensus.identity import OperatorIdentity
 from timecoin.ledger.genesis import Genesis, GenesisError
 from timecoin.node import halt_proof, settings_bindings
 from timecoin.node.address_service import AddressService
-from timecoin.node.anchor import chosen_anchor
 from timecoin.node.chain_sync import ChainSync
 from timecoin.node.coin_scans import CoinScans
 from timecoin.node.config import Config, ConfigError
@@ -335,10 +334,9 @@ class Node:
             self.sync,
             self._backend,
             self._config.sync.trusted,
-            chosen_anchor(self._config.sync.trusted, self._genesis.network),
+            self.joining.newest_trusted,
             self.root.abort,
             private=self._genesis.network_info.allows_private_addresses,
-            covers_fresh=not self.joining.settled,
         )
 
     def _ticked(self) -> None:
