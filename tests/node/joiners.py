@@ -195,12 +195,12 @@ class Joiner:
         self.works = 0
         self.stop_after: int | None = None
 
-    def add(self, *servers: Server, group: bytes | None = None) -> None:
+    def add(self, *servers: Server, group: bytes | None = None, chosen: bool = True) -> None:
         """Connect peers; each tells its epoch."""
         for server in servers:
             key = server.name.encode()
             self.servers[key] = server
-            self.machine.connected(JoinPeer(key, group or key, server.name), self.now)
+            self.machine.connected(JoinPeer(key, group or key, server.name, chosen=chosen), self.now)
             status = wire.Status(epoch=server.epoch, height=1, round=0, step=0, tip_hash=bytes(32))
             self.machine.message(key, status, self.now)
             self.carry_out()

@@ -182,6 +182,7 @@ class OutcomeTest(JoiningCase):
         self.successResultOf(started)
         newest = self.source.chain.blocks[-1].header
         self.assertEqual(self.joining.checkpoint, Anchor(newest.height, newest.hash))
+        self.assertEqual(self.joining.newest_trusted, self.joining.checkpoint)
 
     def test_the_node_is_stopped_meanwhile(self) -> None:
         started = self.join(self.open())
@@ -275,6 +276,9 @@ class LeftOverTest(JoiningCase):
         self.assertEqual(storage.ledger.block_hash, self.source.manifest.block_hash)
         assert self.joining.path is not None
         self.assertEqual(self.joining.path.hash_at(tip.height), tip.hash)
+        newest = self.joining.newest_trusted
+        assert newest is not None
+        self.assertGreaterEqual(newest.height, tip.height)
 
     def test_the_chain_went_on_without_it(self) -> None:
         storage = self.begun()

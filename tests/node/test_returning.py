@@ -39,6 +39,7 @@ class ChainPeer(NotedPeer):
     """Has a chain, tells it every second, and answers by way of the clock."""
 
     address = None
+    inbound = False
 
     def __init__(self, number: int, source: Source, case: ReturningCase) -> None:
         super().__init__(number)
@@ -260,7 +261,9 @@ class StoodStillTest(ReturningCase):
 
     def test_nobody_is_ahead(self) -> None:
         self.start(past())
-        self.connect(past(), 1, 2)
+        peer, _ = self.connect(past(), 1, 2)
+        told = peer.take(wire.Status)[0]
+        self.assertEqual(told.epoch, past().state.epoch, "they hear of it, too")
         self.run_clock(RETURN_WAIT_MS / 1000 - 1)
         self.assertWaits()
         self.run_clock(3)

@@ -332,6 +332,20 @@ class TrustTest(JoinCase):
         joiner.wait(ASK_AGAIN_MS / 1000)
         self.assertJoined(joiner)
 
+    def test_who_comes_late_is_asked_for_its_newest(self) -> None:
+        """And not, before it told how far it is, for the first epoch, of which all say the same."""
+        parted = StoredChain()
+        for assembled, commit in self.source.chain.assembled[1:5]:
+            parted.apply(assembled.block, commit)
+        for _ in range(EPOCHS - 2):
+            parted.epoch(payments=3)
+        joiner = self.joiner(now=self.late)
+        joiner.add(*self.honest(2), group=b"one group")
+        joiner.wait(10)
+        joiner.add(Server("other", Source(self, parted)))
+        joiner.wait(30)
+        self.assertIs(joiner.stage, Stage.REFUSED)
+
     def test_a_dissenter_that_cannot_show_its_chain(self) -> None:
         """One liar stops nobody."""
         for lie in (forged_link, unsigned_link, junk_link):

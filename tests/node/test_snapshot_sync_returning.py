@@ -14,7 +14,7 @@ from tests.storage.joined import StoredChain, grow
 from timecoin.ledger.closing_chain import Anchor
 from timecoin.node import snapshot_sync_descent
 from timecoin.node.snapshot_sync_stages import Outcome, Stage
-from timecoin.node.snapshot_sync_trust import ASK_AGAIN_MS, DESCENT_STALL_MS, RETURN_WAIT_MS
+from timecoin.node.snapshot_sync_trust import ASK_AGAIN_MS, DESCENT_STALL_MS, INBOUND_WAIT_MS, RETURN_WAIT_MS
 from timecoin.p2p import messages as wire
 
 Said = Sequence[wire.Message] | None
@@ -119,6 +119,31 @@ class AgreementTest(ReturnCase):
         joiner.add(*self.honest(2, 2))
         self.assertLeads(joiner.run())
 
+    def test_who_comes_by_itself_does_not_count_for_long(self) -> None:
+        """Liars from everywhere dial a node that comes back before it has dialled anybody."""
+        joiner = self.returning()
+        joiner.add(*self.of(false_present(), 5), chosen=False)
+        joiner.wait(INBOUND_WAIT_MS / 1000 - 5)
+        self.assertIs(joiner.stage, Stage.AGREEMENT)
+        joiner.add(*self.honest(1))
+        joiner.wait(20)
+        self.assertIs(joiner.stage, Stage.REFUSED)
+
+    def test_who_is_behind_says_nothing_of_what_came_since(self) -> None:
+        """Three that come back like this one, and a liar: they agree with whatever follows from their own past."""
+        joiner = self.returning()
+        joiner.add(*self.of(later_than(past(), 1), 3, "behind"), *self.of(false_present(), 1))
+        joiner.wait(10)
+        self.assertIs(joiner.stage, Stage.AGREEMENT)
+        joiner.add(*self.honest(1))
+        joiner.wait(20)
+        self.assertIs(joiner.stage, Stage.REFUSED)
+
+    def test_where_all_come_by_themselves(self) -> None:
+        joiner = self.returning()
+        joiner.add(*self.honest(1), chosen=False)
+        self.assertLeads(joiner.run())
+
     def test_a_longer_chain_of_old_keys_beside_the_true_one(self) -> None:
         """Both have valid commits: none is chosen, as often as it is asked again, until the operator says which."""
         liars = self.of(false_present(), 3)
@@ -166,6 +191,14 @@ class NobodyAheadTest(ReturnCase):
         joiner.wait(2)
         outcome = joiner.run()
         self.assertEqual((outcome.path, outcome.checkpoint), (None, None))
+
+    def test_not_on_the_word_of_those_who_came_by_themselves(self) -> None:
+        joiner = self.returning()
+        joiner.add(*self.of(past(), 5, "as far"), chosen=False)
+        joiner.wait(INBOUND_WAIT_MS / 1000 - 2)
+        self.assertIsNone(joiner.machine.outcome)
+        joiner.add(*self.honest(1))
+        self.assertLeads(joiner.run())
 
     def test_somebody_who_is_ahead_comes_in_time(self) -> None:
         joiner = self.returning()

@@ -72,7 +72,7 @@ class UnprovenClosing(BadClosingLink):
 
 
 class Anchor(NamedTuple):
-    """A closing block, or block 0, that is trusted from outside: height and hash (wire order)."""
+    """A block that is trusted from outside, for what is here a closing one or block 0: height and hash (wire order)."""
 
     height: int
     block_hash: Hash

@@ -15,7 +15,7 @@ from timecoin.ledger.params import Parameters
 from timecoin.primitives.hashes import display, parse_display
 
 RELEASE_ANCHORS: dict[str, Anchor] = {}
-"""The closing block that this release vouches for, by the network's name. There is none before a network has run."""
+"""The block that this release vouches for, by the network's name. There is none before a network has run."""
 _WRITTEN = re.compile(r"([0-9]{1,10}):([0-9a-f]{64})\Z")
 GENESIS_WORD = "genesis"
 

@@ -227,7 +227,8 @@ class Returning:
     def _introduce(self, peer: Peer) -> None:
         if self._machine is not None:
             name = str(peer.address or peer.node_id.hex()[:16])
-            known = JoinPeer(peer.node_id, group_of(peer, private=self._private), name)
+            group = group_of(peer, private=self._private)
+            known = JoinPeer(peer.node_id, group, name, chosen=not peer.inbound)
             self._machine.connected(known, self._host.now_ms())
 
     # The state machine's surroundings

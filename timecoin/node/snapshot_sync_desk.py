@@ -20,7 +20,8 @@ FIRST_REST_MS, LONGEST_REST_MS = 5_000, 120_000
 @dataclass(slots=True, eq=False)
 class JoinPeer:
     """A connected peer. ``group`` is its network group, or its key where addresses tell nothing apart; ``epoch`` is the
-    one that it says is open, 0 before it told; ``slow`` counts answers that were true, but late or short.
+    one that it says is open, 0 before it told; ``slow`` counts answers that were true, but late or short. ``chosen``:
+    dialled from here; whoever dials us has chosen itself, and could come from as many groups as it likes.
     """
 
     key: bytes
@@ -32,6 +33,7 @@ class JoinPeer:
     slow: int = 0
     rests_until: int = 0
     in_flight: int = 0
+    chosen: bool = True
 
     def failed(self, now: int) -> None:
         """It did not deliver: others are asked first for a while, which is all that a slow peer suffers."""

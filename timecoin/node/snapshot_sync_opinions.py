@@ -23,6 +23,7 @@ class Opinion:
     epoch: int
     block_hash: Hash
     agrees: bool
+    chosen: bool = True
 
     def __str__(self) -> str:
         return f"{self.name} says that epoch {self.epoch} was closed by {display(self.block_hash)}"
@@ -110,7 +111,8 @@ class Opinions:
         self._desk = desk
         self._chain = chain
         self.opinions: dict[bytes, Opinion] = {}
-        self._asked: dict[bytes, tuple[int, int]] = {}
+        self._seen: dict[bytes, int] = {}
+        self._asked: dict[bytes, int] = {}
         self._heard: set[bytes] = set()
         self._disputes: dict[bytes, Dispute] = {}
 
@@ -119,26 +121,31 @@ class Opinions:
         """Those that were proven to differ."""
         return [each for each in self.opinions.values() if not each.agrees]
 
-    @property
-    def groups(self) -> int:
-        """Network groups of those that agree."""
-        return len({each.group for each in self.opinions.values() if each.agrees})
+    def groups(self, *, chosen: bool = True) -> int:
+        """Network groups of those that agree; ``chosen``: only of those that were dialled from here.
+
+        Who is behind says nothing of what came since.
+        """
+        agreeing = [each for each in self.opinions.values() if each.agrees and each.epoch >= self._chain.epoch - 1]
+        return len({each.group for each in agreeing if each.chosen or not chosen})
 
     @property
     def is_complete(self) -> bool:
         """Has everybody who is connected told, or been given up?"""
         return not self._disputes and all(
-            key in self._heard or (key in self._asked and self._desk.now - self._asked[key][1] > ANSWER_MS)
+            key in self._heard or (key in self._seen and self._desk.now - self._seen[key] > ANSWER_MS)
             for key in self._desk.peers
         )
 
     def work(self) -> None:
-        """Ask those that were not asked."""
+        """Ask those that were not asked, each once it told how far it is: of earlier epochs all say the same."""
         first = self._chain.trusted[0].header.epoch + 1
         for key, peer in self._desk.peers.items():
-            if key not in self._asked:
+            self._seen.setdefault(key, self._desk.now)
+            if key not in self._asked and peer.epoch:
+                self._seen[key] = self._desk.now
                 epoch = min(self._chain.epoch, max(first, peer.epoch - 1))
-                self._asked[key] = (epoch, self._desk.now)
+                self._asked[key] = epoch
                 self._desk.send(peer, wire.GetClosingHeaders(epoch, 1))
         for dispute in list(self._disputes.values()):
             dispute.look_at_clock()
@@ -153,7 +160,7 @@ class Opinions:
                 dispute.takes(message)
             elif asked is not None:
                 self._heard.add(peer.key)
-                self._judge(peer, asked[0], message)
+                self._judge(peer, asked, message)
         except DecodeError as error:
             self._desk.drop(peer, f"malformed closing header: {error}")
             self.lost(peer)
@@ -175,10 +182,11 @@ class Opinions:
             self._note(peer, header, agrees=False)
 
     def _note(self, peer: JoinPeer, header: Header, *, agrees: bool) -> None:
-        self.opinions[peer.key] = Opinion(peer.name, peer.group, header.epoch, header.hash, agrees)
+        self.opinions[peer.key] = Opinion(peer.name, peer.group, header.epoch, header.hash, agrees, peer.chosen)
 
     def lost(self, peer: JoinPeer) -> None:
         """A peer is gone; what it said still counts."""
         self._disputes.pop(peer.key, None)
         self._asked.pop(peer.key, None)
+        self._seen.pop(peer.key, None)
         self._heard.discard(peer.key)

@@ -23,6 +23,8 @@ GROUPS = 3
 """Network groups that have to agree where no block is trusted from outside."""
 GROUPS_WAIT_MS = 20_000
 """For so long more groups are waited for; then those that there are have to do."""
+INBOUND_WAIT_MS = 60_000
+"""For so long nobody counts who was not dialled from here."""
 RETURN_WAIT_MS = 20_000
 """Who has a chain hears peers for so long, before they decide that nobody is ahead of it."""
 ASK_AGAIN_MS = 60_000
@@ -94,7 +96,9 @@ class ChainSearch:
     def _have_enough_told(self) -> bool:
         """Have some told how far they are, or had the time for it?"""
         if self._plan.own_tip is not None:
-            return self._course.waited > RETURN_WAIT_MS
+            return self._course.waited > RETURN_WAIT_MS and any(
+                self._counts(peer) for peer in self._desk.peers.values()
+            )
         told = sum(peer.epoch > 0 for peer in self._desk.peers.values())
         return told >= GROUPS or self._course.waited > OTHERS_MS
 
@@ -102,6 +106,9 @@ class ChainSearch:
     def _leads_on(self) -> bool:
         """Does the operator know of a block above the chain here, whatever peers say?"""
         return self._plan.own_tip is not None and self._plan.anchor is not None
+
+    def _counts(self, peer: JoinPeer) -> bool:
+        return peer.epoch > 0 and (peer.chosen or self._course.waited > INBOUND_WAIT_MS)
 
     def _is_behind(self, epoch: int) -> bool:
         return epoch - self._plan.own_epoch > self._plan.ahead_epochs
@@ -195,7 +202,7 @@ class ChainSearch:
         reached, now = self.chain.epoch + 1, self._desk.now
         peers = [each for each in self._desk.peers.values() if each.epoch and self._rank(each) < 2]
         ahead = {each.group for each in peers if each.epoch > reached}
-        if len({each.group for each in peers if each.epoch <= reached} - ahead) > len(ahead):
+        if len({each.group for each in peers if each.epoch <= reached and self._counts(each)} - ahead) > len(ahead):
             return True
         if ahead and self._course.waited > RETURN_WAIT_MS and now - self._told > ASK_AGAIN_MS:
             self._told = now
@@ -249,15 +256,20 @@ class ChainSearch:
         self._opinions.work()
         if self._opinions.conflicts:
             self._refuse(self._opinions)
-        elif self._opinions.is_complete and (
-            self._opinions.groups >= GROUPS or (self._opinions.groups and self._course.waited > GROUPS_WAIT_MS)
-        ):
+        elif self._opinions.is_complete and self._is_enough(self._opinions):
+            groups = self._opinions.groups() or self._opinions.groups(chosen=False)
             self._desk.note(
-                f"peers of {self._opinions.groups} network groups agree on the chain up to epoch {self.chain.epoch}; "
+                f"peers of {groups} network groups agree on the chain up to epoch {self.chain.epoch}; "
                 "that is their word, not a proof: give a trusted block to have one",
                 loud=True,
             )
             self._trust_chain()
+
+    def _is_enough(self, opinions: Opinions) -> bool:
+        waited = self._course.waited
+        if opinions.groups() >= GROUPS or (opinions.groups() and waited > GROUPS_WAIT_MS):
+            return True
+        return waited > INBOUND_WAIT_MS and opinions.groups(chosen=False) > 0
 
     def _refuse(self, opinions: Opinions) -> None:
         own = [str(each) for each in opinions.opinions.values() if each.agrees]
