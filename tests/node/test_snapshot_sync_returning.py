@@ -139,6 +139,22 @@ class AgreementTest(ReturnCase):
         joiner.wait(20)
         self.assertIs(joiner.stage, Stage.REFUSED)
 
+    def test_liars_that_leave_with_their_chain(self) -> None:
+        """What they agreed on is not waited for, whether they leave before or after that."""
+        for wait, count in ((1, 1), (5, 3)):
+            joiner, liars = self.returning(), self.of(false_present(), count)
+            for each in liars:
+                each.lie = no_headers
+            joiner.add(*liars)
+            joiner.wait(wait + 2)
+            self.assertIn(joiner.stage, (Stage.AGREEMENT, Stage.OWN))
+            for each in liars:
+                joiner.lose(each)
+            joiner.add(*[Server(f"later {n}", self.source, began_later) for n in range(3)])
+            joiner.wait(200)
+            joiner.add(*self.honest(3))
+            self.assertLeads(joiner.run(400))
+
     def test_where_all_come_by_themselves(self) -> None:
         joiner = self.returning()
         joiner.add(*self.honest(1), chosen=False)
@@ -222,12 +238,6 @@ class NobodyAheadTest(ReturnCase):
 
     def test_peers_that_all_began_later(self) -> None:
         """They are ahead and cannot show what follows from here; nobody's word is taken that nothing does."""
-
-        def began_later(server: Server, message: wire.Message) -> Said:
-            if isinstance(message, wire.GetClosingHeaders) and message.from_epoch < server.epoch - 1:
-                return [wire.ClosingHeaders(message.from_epoch, ())]
-            return None
-
         joiner = self.returning()
         joiner.add(*[Server(f"later {n}", self.source, began_later) for n in range(2)], *self.of(past(), 1))
         joiner.wait(150)
@@ -294,3 +304,14 @@ class TrustedTest(ReturnCase):
 
 def stalled_below(height: int, server: Server, message: wire.Message) -> Said:
     return stall(message, height)
+
+
+def began_later(server: Server, message: wire.Message) -> Said:
+    """Has no closing headers but the newest."""
+    if isinstance(message, wire.GetClosingHeaders) and message.from_epoch < server.epoch - 1:
+        return [wire.ClosingHeaders(message.from_epoch, ())]
+    return None
+
+
+def no_headers(server: Server, message: wire.Message) -> Said:
+    return () if isinstance(message, wire.GetHeaders) else None

@@ -28,6 +28,8 @@ INBOUND_WAIT_MS = 60_000
 RETURN_WAIT_MS = 20_000
 """Who has a chain hears peers for so long, before they decide that nobody is ahead of it."""
 ASK_AGAIN_MS = 60_000
+DISAGREE_MS = 180_000
+"""A chain on which nobody agrees is left after so long."""
 DESCENT_STALL_MS = 180_000
 """No header below the trusted block for so long: blocks are fetched instead."""
 
@@ -264,6 +266,10 @@ class ChainSearch:
                 loud=True,
             )
             self._trust_chain()
+        elif self._course.waited > DISAGREE_MS:
+            # Who showed it may be gone, and those who are here cannot show where they part from it.
+            self._desk.note(f"nobody else has the chain up to epoch {self.chain.epoch}: asking again", loud=True)
+            self._begin_headers_anew()
 
     def _is_enough(self, opinions: Opinions) -> bool:
         waited = self._course.waited
@@ -283,12 +289,15 @@ class ChainSearch:
 
     def _ask_again(self) -> None:
         if self._course.waited > ASK_AGAIN_MS:
-            self.report = ()
-            self._opinions = None
-            if self._plan.anchor is None:
-                self.ancestry = None
-            self._begin_chain(self.chain.trusted[0], self.chain.links[0] if self._has_base_link else None)
-            self._course.enter(Stage.HEADERS)
+            self._begin_headers_anew()
+
+    def _begin_headers_anew(self) -> None:
+        self.report = ()
+        self._opinions = None
+        if self._plan.anchor is None:
+            self.ancestry = None
+        self._begin_chain(self.chain.trusted[0], self.chain.links[0] if self._has_base_link else None)
+        self._course.enter(Stage.HEADERS)
 
     @property
     def _has_base_link(self) -> bool:
@@ -317,6 +326,9 @@ class ChainSearch:
             if ancestry.descent.is_there:
                 self._compare_own(ancestry.descent.path, tip)
                 return
+        elif self._plan.anchor is None and self._course.waited > DESCENT_STALL_MS:
+            self._begin_descent_anew()
+            return
         if self._is_stalled(ancestry):
             self._begin_descent_anew()
 
