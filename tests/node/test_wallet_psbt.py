@@ -428,7 +428,7 @@ class SharedWalletTests(PsbtCase):
             ([self.keys[0], self.keys[0]], -5, "twice"),
             ([self.keys[0], private], -5, "a key is private"),
             ([self.keys[0], "nonsense"], -5, ""),
-            (self.keys * 6, -8, "not within 1 to 15"),
+            (self.keys * 6, -8, "of 1 to 15 keys"),
         ):
             found = self.refusal("createmultisigwallet", "x", 2, keys, wallet="one")
             self.assertEqual((found[0], says in found[1]), (code, True), found)

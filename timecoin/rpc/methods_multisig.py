@@ -96,9 +96,8 @@ async def createmultisigwallet(
     :error -19: several wallets are loaded and none is named
     """
     if not 1 <= nrequired <= len(keys) <= _MOST_KEYS:
-        raise RpcError(
-            INVALID_PARAMETER, f"{nrequired} of {len(keys)}: there are 1 to {_MOST_KEYS} keys, and no more have to sign"
-        )
+        problem = f"{nrequired} of {len(keys)} keys: of 1 to {_MOST_KEYS} keys one at least has to sign, all at most"
+        raise RpcError(INVALID_PARAMETER, problem)
     pair = await context.aside(_descriptors, await _own(context, account), nrequired, keys, network_of(context))
     made = (await wallets_of(context).create(NewWallet(wallet_name, blank=True, passphrase=passphrase))).wallet
     if passphrase:
