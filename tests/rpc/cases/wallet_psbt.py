@@ -265,7 +265,7 @@ CASES = [
     share([OWN, OWN], error=-5, says="twice"),
     share([OWN, THEIRS.reveal_expression()], error=-5, says="a key is private"),
     share([THEIRS.public_expression] * 2, error=-8, says="not among the keys"),
-    share([OWN], error=-8, says="2 of 1: "),
+    share([OWN], error=-8, says="2 of 1 keys"),
     share([OWN, THEIRS.public_expression], error=-13, context=refusing(-13)),
     *nowhere("createmultisigwallet", "shared", 2, [OWN, THEIRS.public_expression]),
 ]
