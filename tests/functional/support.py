@@ -177,12 +177,7 @@ class Devnet:
     @classmethod
     def make(cls, directory: Path, count: int, epoch_seconds: int, funds: int = 200, **parameters: int) -> Devnet:
         """A fresh network in ``directory`` on ports that are free now; ``parameters`` replace those of the epoch."""
-        bases = list(_PORTS)
-        random.SystemRandom().shuffle(bases)
-        for base in bases:
-            if all(is_free(port) for port in range(base, base + 2 * count + 8)):
-                return cls(make_devnet(directory, count, epoch_seconds, base, funds, **parameters))
-        raise DevnetError("no free ports")
+        return cls(make_devnet(directory, count, epoch_seconds, free_ports(2 * count + 8), funds, **parameters))
 
     def start(self) -> None:
         """Start every node."""
@@ -245,6 +240,16 @@ peers = {peers}
 [rpc]
 listen = tcp:{files.rpc_port}:interface={HOST}
 """
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on; DevnetError."""
+    bases = list(_PORTS)
+    random.SystemRandom().shuffle(bases)
+    for base in bases:
+        if all(is_free(port) for port in range(base, base + count)):
+            return base
+    raise DevnetError("no free ports")
 
 
 def is_free(port: int) -> bool:

@@ -10,7 +10,7 @@ import sysconfig
 from pathlib import Path
 
 from tests.functional.processes import Child
-from tests.functional.support import FunctionalCase, is_free, timecoin, twistd, until
+from tests.functional.support import FunctionalCase, free_ports, is_free, timecoin, twistd, until
 from timecoin.ledger import networks
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ class InstalledTests(FunctionalCase):
         command = python.with_name("timecoin")
         devnet = self._spawn(
             command, "devnet", "--nodes", "1", "--dir", outside / "net", "--epoch-seconds", "4", "--payment",
-            cwd=outside,
+            "--base-port", str(free_ports(10)), cwd=outside,
         )  # fmt: skip
 
         def archived() -> bool:
