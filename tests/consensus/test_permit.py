@@ -72,6 +72,19 @@ class PermitTest(SynchronousTestCase):
             mine.forget(key(n))
         self.assertTrue(mine.allows(5, MEMBERS))
 
+    def test_an_old_chain_is_held_though_state_was_exchanged(self) -> None:
+        """Returning may begin in a node that has voted before: it was cut off, and its process went on."""
+        mine = permit()
+        for n in (1, 2):
+            mine.hear(key(n), 5)
+        mine.settle(MEMBERS, 0, 5)
+        mine.held = True
+        self.assertFalse(mine.allows(5, MEMBERS))
+        mine.override(5)
+        self.assertFalse(mine.allows(5, MEMBERS))
+        mine.held = False
+        self.assertTrue(mine.allows(5, MEMBERS))
+
     def test_newcomer_settles_before_it_is_a_member(self) -> None:
         # Else it would be silent in the first epoch of its membership, and if many join at once nobody would be left to
         # close that epoch (found by simulation).

@@ -140,7 +140,8 @@ class SigningPermit:
         self.silent_until = 0
 
     def allows(self, epoch: int, members: PowerSet) -> bool:
-        """May anything be signed in the open ``epoch``? Not while silent, unexchanged, or behind the
+        """May anything be signed in the open ``epoch``? Not while held, silent, unexchanged, or behind the
         network.
         """
-        return self.exchanged and epoch > self.silent_until and self.network_epoch(members) <= epoch
+        ready = self.exchanged and not self.held
+        return ready and epoch > self.silent_until and self.network_epoch(members) <= epoch
