@@ -7,6 +7,20 @@ member of a member, ``a[].b`` one of every element of a list. Kinds: ``int`` may
 
 from __future__ import annotations
 
+_FULL_BLOCK = {
+    "int": (
+        "confirmations height nTx nonce size time tx[].locktime tx[].size tx[].version tx[].vin[].sequence "
+        "tx[].vout[].n tx[].vsize tx[].weight version weight"
+    ),
+    "num": "difficulty tx[].vout[].value",
+    "str": (
+        "bits chainwork hash merkleroot target tx[].hash tx[].hex tx[].txid tx[].vout[].scriptPubKey.asm "
+        "tx[].vout[].scriptPubKey.hex tx[].vout[].scriptPubKey.type versionHex"
+    ),
+    "arr": "tx tx[].vin tx[].vout",
+    "obj": "tx[].vout[].scriptPubKey",
+}
+
 FIELDS: dict[str, dict[str, str]] = {
     "analyzepsbt": {
         "str": "next",
@@ -102,32 +116,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "str": "bits chainwork hash merkleroot versionHex",
         "arr": "tx",
     },
-    "getblock 2": {
-        "int": (
-            "confirmations height nTx nonce size time tx[].locktime tx[].size tx[].version tx[].vin[].sequence "
-            "tx[].vout[].n tx[].vsize tx[].weight version weight"
-        ),
-        "num": "difficulty tx[].vout[].value",
-        "str": (
-            "bits chainwork hash merkleroot target tx[].hash tx[].hex tx[].txid tx[].vout[].scriptPubKey.asm "
-            "tx[].vout[].scriptPubKey.hex tx[].vout[].scriptPubKey.type versionHex"
-        ),
-        "arr": "tx tx[].vin tx[].vout",
-        "obj": "tx[].vout[].scriptPubKey",
-    },
-    "getblock 3": {
-        "int": (
-            "confirmations height nTx nonce size time tx[].locktime tx[].size tx[].version tx[].vin[].sequence "
-            "tx[].vout[].n tx[].vsize tx[].weight version weight"
-        ),
-        "num": "difficulty tx[].vout[].value",
-        "str": (
-            "bits chainwork hash merkleroot target tx[].hash tx[].hex tx[].txid tx[].vout[].scriptPubKey.asm "
-            "tx[].vout[].scriptPubKey.hex tx[].vout[].scriptPubKey.type versionHex"
-        ),
-        "arr": "tx tx[].vin tx[].vout",
-        "obj": "tx[].vout[].scriptPubKey",
-    },
+    "getblock 2": _FULL_BLOCK,
+    "getblock 3": _FULL_BLOCK,
     "getblockchaininfo": {
         "int": "blocks headers mediantime size_on_disk time",
         "num": "difficulty verificationprogress",

@@ -127,14 +127,6 @@ def start(chain_id: Hash, anchor: Anchor, link: ClosingLink) -> Trusted:
     return Trusted(header, _set_of(link, None, header.set_hash))
 
 
-def decided(link: ClosingLink, members: PowerSet) -> list[SignatureCheck]:
-    """The checks that hold if the link's commit proves that ``members`` decided its block; ``UnprovenClosing``.
-
-    :func:`start` does not need them; whoever keeps the commit, or hands it on, does.
-    """
-    return _commit_checks(link, members)
-
-
 def follow(trusted: Trusted, link: ClosingLink) -> tuple[Trusted, list[SignatureCheck]]:
     """Go on by one epoch; nothing is proven until the checks that come back hold, all of them.
 
@@ -145,7 +137,7 @@ def follow(trusted: Trusted, link: ClosingLink) -> tuple[Trusted, list[Signature
     members = _set_of(link, trusted.members, trusted.header.next_set_hash)
     if link.header.set_hash != members.set_hash:
         raise WrongSet("the header names another set than its predecessor")
-    return Trusted(link.header, members), _commit_checks(link, members)
+    return Trusted(link.header, members), decided(link, members)
 
 
 def follow_all(trusted: Trusted, links: Iterable[ClosingLink]) -> tuple[list[Trusted], list[SignatureCheck]]:
@@ -181,7 +173,11 @@ def _set_of(link: ClosingLink, known: PowerSet | None, due: Hash) -> PowerSet:
     return members
 
 
-def _commit_checks(link: ClosingLink, members: PowerSet) -> list[SignatureCheck]:
+def decided(link: ClosingLink, members: PowerSet) -> list[SignatureCheck]:
+    """The checks that hold if the link's commit proves that ``members`` decided its block; ``UnprovenClosing``.
+
+    :func:`start` does not need them; whoever keeps the commit, or hands it on, does.
+    """
     header, commit = link.header, link.commit
     if (commit.height, commit.block_hash) != (header.height, header.hash):
         raise UnprovenClosing("the commit is for another block")

@@ -132,6 +132,23 @@ def group_of(peer: Peer, *, private: bool) -> bytes:
     return address.group()
 
 
+def known_as(peer: Peer, *, private: bool, chosen: bool = True) -> JoinPeer:
+    """A peer as the state machine of joining knows it; ``private`` as in :func:`group_of`."""
+    name = str(peer.address or peer.node_id.hex()[:16])
+    return JoinPeer(peer.node_id, group_of(peer, private=private), name, chosen=chosen)
+
+
+def send_or_drop(log: Logger, peer: Peer | None, effect: Send | Drop) -> None:
+    """Do what the state machine wants of a peer, if that is still there."""
+    if peer is None:
+        return
+    if isinstance(effect, Send):
+        peer.send(effect.message)
+    else:
+        log.warn("{peer} sent {what}", peer=peer, what=effect.reason)
+        peer.misbehaved(effect.reason)
+
+
 @implementer(IPeerListener)
 class Joining(Service):
     """Starts when the storage is open; its start is done when the node may go on, with or without a new chain.
@@ -332,12 +349,7 @@ class Joining(Service):
         elif isinstance(effect, Work):
             self._run(effect)
         elif self._network is not None:
-            peer = self._network.peer(effect.peer)
-            if peer is not None and isinstance(effect, Send):
-                peer.send(effect.message)
-            elif peer is not None and isinstance(effect, Drop):
-                self.log.warn("{peer} sent {what}", peer=peer, what=effect.reason)
-                peer.misbehaved(effect.reason)
+            send_or_drop(self.log, self._network.peer(effect.peer), effect)
 
     def _run(self, work: Work) -> None:
         where = self._storage.in_chain_thread if work.storing else self._storage.in_reading_thread
@@ -358,10 +370,7 @@ class Joining(Service):
         """A peer was admitted."""
         if self.machine is not None and not self._ended:
             private = self._genesis.network_info.allows_private_addresses
-            known = JoinPeer(
-                peer.node_id, group_of(peer, private=private), str(peer.address or peer.node_id.hex()[:16])
-            )
-            self.machine.connected(known, self._now())
+            self.machine.connected(known_as(peer, private=private), self._now())
             self._pump()
 
     def peer_lost(self, peer: Peer, reason: CloseReason) -> None:

@@ -26,10 +26,10 @@ from timecoin.ledger.closing_chain import Anchor, ClosingLink, Trusted
 from timecoin.ledger.state import LedgerState
 from timecoin.node.anchor import TrustSetting, is_recent
 from timecoin.node.chain_sync import ChainSync
-from timecoin.node.joining import group_of
+from timecoin.node.joining import known_as, send_or_drop
 from timecoin.node.peer_view import PeerView
 from timecoin.node.snapshot_sync import SnapshotSync
-from timecoin.node.snapshot_sync_desk import Drop, Effect, JoinPeer, Note, Send, Work
+from timecoin.node.snapshot_sync_desk import Effect, Note, Work
 from timecoin.node.snapshot_sync_stages import Outcome, Plan
 from timecoin.p2p import messages as wire
 from timecoin.p2p.peer import Peer
@@ -226,9 +226,7 @@ class Returning:
 
     def _introduce(self, peer: Peer) -> None:
         if self._machine is not None:
-            name = str(peer.address or peer.node_id.hex()[:16])
-            group = group_of(peer, private=self._private)
-            known = JoinPeer(peer.node_id, group, name, chosen=not peer.inbound)
+            known = known_as(peer, private=self._private, chosen=not peer.inbound)
             self._machine.connected(known, self._host.now_ms())
 
     # The state machine's surroundings
@@ -249,12 +247,7 @@ class Returning:
             result.addBoth(self._worked, effect, machine)
             result.addErrback(self._failed)
         else:
-            peer = self._peers.get(effect.peer)
-            if peer is not None and isinstance(effect, Send):
-                peer.send(effect.message)
-            elif peer is not None and isinstance(effect, Drop):
-                self.log.warn("{peer} sent {what}", peer=peer, what=effect.reason)
-                peer.misbehaved(effect.reason)
+            send_or_drop(self.log, self._peers.get(effect.peer), effect)
 
     def _worked(self, outcome: Any, work: Work, machine: SnapshotSync) -> None:
         if machine is self._machine:
